@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The graph is one-way: a target depends on lower rows only (see README, "The house").
+// `bin/test` builds with `--explicit-target-dependency-import-check error`, and TidyTests compares
+// the rows below with what the sources import.
+
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+func pure(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: house)
+}
+
+let package = Package(
+    name: "pglido",
+    targets: [
+        // row 0: C libraries
+        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        // row 1
+        pure("Primitives", []),
+        // row 2, pure
+        pure("Wire", ["Primitives"]),
+        pure("Pool", ["Primitives"]),
+        pure("Config", ["Primitives"]),
+        pure("Crypto", ["Primitives", "COpenSSL"]),
+        // row 2, the only code that makes system calls
+        pure("EventLoop", ["Primitives", "CLinux"]),
+        // row 3
+        pure("Auth", ["Primitives", "Wire", "Crypto"]),
+        // row 4
+        pure("Session", ["Primitives", "Wire", "Pool", "Config", "Auth"]),
+        // row 5
+        pure("Engine", ["Primitives", "Wire", "Pool", "Config", "Auth", "Session"]),
+        // row 6
+        pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
+        // row 7
+        pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        // row 8
+        .executableTarget(
+            name: "pglido", dependencies: ["Daemon"], swiftSettings: house,
+            linkerSettings: [
+                .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
+            ]),
+        tests("Primitives", ["Primitives"]),
+    ])

@@ -1,0 +1,4 @@
+/// One validated configuration, immutable.
+package final class Snapshot: Sendable {
+    package init() {}
+}

@@ -1,0 +1,88 @@
+package import Primitives
+
+/// What the engine wants done, in order. Plain values: a test compares whole lists, the simulator prints them.
+///
+/// The driver carries a list out to its end before it hands in the next event.
+package enum Action: Equatable, Sendable {
+    /// Pass on a range of the bytes being read, unchanged, to the peer.
+    case relay(ByteRange, to: LinkID)
+    /// Write bytes of ours: a range of the list's `scratch`.
+    case send(ByteRange, to: LinkID)
+    /// Open a connection to this endpoint; answered by `serverOpened` or `serverFailed`.
+    case open(ServerID, Endpoint)
+    /// Read no more from this link until told so. The driver keeps what has been read and not been consumed.
+    case pauseReading(LinkID)
+    /// Go on reading, and offer again at once what was kept.
+    case resumeReading(LinkID)
+    /// The link's handle is dead from here on: deliver what is queued for it (for a bounded time), then close.
+    case close(LinkID)
+    /// The link's handle is dead from here on: close, whatever is queued.
+    case drop(LinkID)
+    /// One line of the log; the text is a range of the list's `scratch`. The driver adds time, process and level.
+    case log(LogLevel, ByteRange)
+    /// Close these listening sockets for good.
+    case stopListening(ListenerScope)
+    /// Read the configuration again and answer with `reloaded` or `reloadFailed`; with the console client that asked.
+    case reload(ClientID?)
+    /// End the process with status 0.
+    case exit
+}
+
+package enum ListenerScope: Equatable, Sendable { case tcp, all }
+
+/// Where a server is. The driver resolves names.
+package struct Endpoint: Hashable, Sendable {
+    /// A host name, an IPv4 or IPv6 address, a directory (`/…`) or an abstract socket (`@…`).
+    package var host: ByteString
+    /// TCP port, and part of a unix socket's file name `.s.PGSQL.PORT`.
+    package var port: UInt16
+    package init(host: ByteString, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+    package var isUnix: Bool { host.bytes.first == 0x2F || host.bytes.first == 0x40 }
+}
+
+/// Where the other end of a socket is, and ours.
+package struct SocketAddress: Hashable, Sendable {
+    package enum Family: UInt8, Sendable { case unix, ipv4, ipv6 }
+    package var family: Family
+    /// 4 or 16 bytes used, network order; zero for unix sockets.
+    package var high: UInt64
+    package var low: UInt64
+    package var port: UInt16
+    /// Process and user of the peer, unix sockets only; 0 and `UInt32.max` otherwise.
+    package var processID: Int32
+    package var userID: UInt32
+    package init(
+        family: Family, high: UInt64 = 0, low: UInt64 = 0, port: UInt16 = 0, processID: Int32 = 0,
+        userID: UInt32 = .max
+    ) {
+        self.family = family
+        self.high = high
+        self.low = low
+        self.port = port
+        self.processID = processID
+        self.userID = userID
+    }
+}
+
+/// PgBouncer's levels.
+package enum LogLevel: UInt8, Comparable, Sendable {
+    case fatal, error, warning, log, debug, noise
+    package static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// How a link ended, seen from here.
+package enum LinkEnd: Equatable, Sendable {
+    /// The peer closed its side.
+    case endOfFile
+    /// A system call failed with this errno.
+    case failed(Int32)
+}
+
+/// Why a server could not be reached.
+package enum OpenFailure: Equatable, Sendable {
+    case nameLookup
+    case connect(Int32)
+}

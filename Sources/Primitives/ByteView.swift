@@ -1,0 +1,149 @@
+/// A window on bytes that somebody else owns: the receive buffer of a link, the scratch space of an action list.
+///
+/// Valid only for the duration of the call it was handed to; whoever needs the bytes longer copies them
+/// into a `ByteString`. Every read is checked and answers `nil` when it would leave the window: input from
+/// outside can never reach a trap through it (I9).
+@frozen
+package struct ByteView {
+    @usableFromInline package let base: UnsafeRawPointer
+    /// Bytes in the window; never negative.
+    package let count: Int
+
+    @inlinable
+    package init(base: UnsafeRawPointer, count: Int) {
+        precondition(count >= 0)
+        self.base = base
+        self.count = count
+    }
+
+    @inlinable
+    package init(_ buffer: UnsafeRawBufferPointer) {
+        if let base = buffer.baseAddress {
+            self.init(base: base, count: buffer.count)
+        } else {
+            self.init(base: UnsafeRawPointer(bitPattern: 1)!, count: 0)
+        }
+    }
+
+    @inlinable package var isEmpty: Bool { count == 0 }
+
+    @inlinable
+    package subscript(offset: Int) -> UInt8? {
+        guard offset >= 0, offset < count else { return nil }
+        return base.load(fromByteOffset: offset, as: UInt8.self)
+    }
+
+    /// Big-endian, as everything in PostgreSQL's protocol.
+    @inlinable
+    package func uint16(at offset: Int) -> UInt16? {
+        guard offset >= 0, offset <= count &- 2 else { return nil }
+        return UInt16(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+    }
+
+    /// Big-endian, as everything in PostgreSQL's protocol.
+    @inlinable
+    package func uint32(at offset: Int) -> UInt32? {
+        guard offset >= 0, offset <= count &- 4 else { return nil }
+        return UInt32(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+
+    /// The part from `offset` on, at most `length` bytes; empty when the window ends before it.
+    @inlinable
+    package func slice(_ offset: Int, _ length: Int = Int.max) -> ByteView {
+        guard offset >= 0, offset < count, length > 0 else { return ByteView(base: base, count: 0) }
+        return ByteView(base: base + offset, count: min(length, count &- offset))
+    }
+
+    /// Offset of the first byte with this value at or after `offset`.
+    @inlinable
+    package func firstIndex(of byte: UInt8, from offset: Int = 0) -> Int? {
+        guard offset >= 0 else { return nil }
+        var index = offset
+        while index < count {
+            if base.load(fromByteOffset: index, as: UInt8.self) == byte { return index }
+            index &+= 1
+        }
+        return nil
+    }
+
+    /// A zero-terminated string that starts at `offset`, without its terminator, and the offset behind the
+    /// terminator; `nil` when there is no terminator.
+    @inlinable
+    package func cString(at offset: Int) -> (bytes: ByteView, next: Int)? {
+        guard let end = firstIndex(of: 0, from: offset) else { return nil }
+        return (slice(offset, end &- offset), end &+ 1)
+    }
+
+    @inlinable
+    package func equals(_ other: ByteView) -> Bool {
+        guard count == other.count else { return false }
+        var index = 0
+        while index &+ 8 <= count {
+            if base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                != other.base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            {
+                return false
+            }
+            index &+= 8
+        }
+        while index < count {
+            if base.load(fromByteOffset: index, as: UInt8.self)
+                != other.base.load(fromByteOffset: index, as: UInt8.self)
+            {
+                return false
+            }
+            index &+= 1
+        }
+        return true
+    }
+
+    @inlinable
+    package func equals(_ literal: StaticString) -> Bool {
+        equals(ByteView(base: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    @inlinable
+    package func hasPrefix(_ literal: StaticString) -> Bool {
+        count >= literal.utf8CodeUnitCount
+            && slice(0, literal.utf8CodeUnitCount).equals(literal)
+    }
+
+    /// ASCII letters compare without case, all other bytes as they are.
+    @inlinable
+    package func equalsIgnoringASCIICase(_ other: ByteView) -> Bool {
+        guard count == other.count else { return false }
+        for index in 0..<count {
+            let a = base.load(fromByteOffset: index, as: UInt8.self)
+            let b = other.base.load(fromByteOffset: index, as: UInt8.self)
+            if a.asciiLowercased != b.asciiLowercased { return false }
+        }
+        return true
+    }
+
+    @inlinable
+    package func equalsIgnoringASCIICase(_ literal: StaticString) -> Bool {
+        equalsIgnoringASCIICase(ByteView(base: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    @inlinable package var rawBuffer: UnsafeRawBufferPointer { .init(start: base, count: count) }
+
+    /// For our own texts and for printing; never for comparing names.
+    package var lossyText: String { String(decoding: rawBuffer, as: UTF8.self) }
+}
+
+extension UInt8 {
+    @inlinable package var asciiLowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self &+ 0x20 : self }
+}
+
+/// A range of a buffer, in bytes; what actions name instead of holding bytes.
+@frozen
+package struct ByteRange: Equatable, Sendable {
+    package var offset: UInt32
+    package var count: UInt32
+    @inlinable
+    package init(offset: Int, count: Int) {
+        self.offset = UInt32(truncatingIfNeeded: offset)
+        self.count = UInt32(truncatingIfNeeded: count)
+    }
+    @inlinable package var end: Int { Int(offset) + Int(count) }
+}

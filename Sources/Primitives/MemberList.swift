@@ -1,0 +1,63 @@
+/// Doubly linked lists over slots: an element is in at most one list of its `Membership` at a time, and leaves
+/// it in constant time from anywhere. A pooled server's state is the list it is in.
+package struct Membership: ~Copyable {
+    fileprivate var before: [UInt32] = []
+    fileprivate var after: [UInt32] = []
+
+    package init() {}
+
+    fileprivate mutating func cover(_ slot: UInt32) {
+        while before.count <= Int(slot) {
+            before.append(noSlot)
+            after.append(noSlot)
+        }
+    }
+}
+
+/// Ends and length of one list; the links are in the `Membership`.
+package struct MemberList: Sendable {
+    private var firstSlot: UInt32 = noSlot
+    private var lastSlot: UInt32 = noSlot
+    package private(set) var count = 0
+
+    package init() {}
+
+    package var isEmpty: Bool { count == 0 }
+    package var first: UInt32? { firstSlot == noSlot ? nil : firstSlot }
+    package var last: UInt32? { lastSlot == noSlot ? nil : lastSlot }
+
+    package func next(after slot: UInt32, in members: borrowing Membership) -> UInt32? {
+        let next = members.after[Int(slot)]
+        return next == noSlot ? nil : next
+    }
+
+    package mutating func append(_ slot: UInt32, in members: inout Membership) {
+        members.cover(slot)
+        members.before[Int(slot)] = lastSlot
+        members.after[Int(slot)] = noSlot
+        if lastSlot == noSlot { firstSlot = slot } else { members.after[Int(lastSlot)] = slot }
+        lastSlot = slot
+        count += 1
+    }
+
+    package mutating func prepend(_ slot: UInt32, in members: inout Membership) {
+        members.cover(slot)
+        members.before[Int(slot)] = noSlot
+        members.after[Int(slot)] = firstSlot
+        if firstSlot == noSlot { lastSlot = slot } else { members.before[Int(firstSlot)] = slot }
+        firstSlot = slot
+        count += 1
+    }
+
+    /// The slot must be in this list.
+    package mutating func remove(_ slot: UInt32, in members: inout Membership) {
+        precondition(count > 0, "a list lost count of its members")
+        let before = members.before[Int(slot)]
+        let after = members.after[Int(slot)]
+        if before == noSlot { firstSlot = after } else { members.after[Int(before)] = after }
+        if after == noSlot { lastSlot = before } else { members.before[Int(after)] = before }
+        members.before[Int(slot)] = noSlot
+        members.after[Int(slot)] = noSlot
+        count -= 1
+    }
+}

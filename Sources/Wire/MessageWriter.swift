@@ -1,0 +1,95 @@
+package import Primitives
+
+/// Writing whole messages: the length is filled in when the body is done.
+extension ByteBuffer {
+    /// Starts a message; `end(message:)` wants the value back.
+    package mutating func begin(message kind: UInt8) -> Int {
+        append(kind)
+        append(uint32: 0)
+        return count - 4
+    }
+
+    package mutating func end(message lengthOffset: Int) {
+        set(uint32: UInt32(truncatingIfNeeded: count - lengthOffset), at: lengthOffset)
+    }
+
+    package mutating func message(_ kind: ServerMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
+        let mark = begin(message: kind.rawValue)
+        body(&self)
+        end(message: mark)
+    }
+
+    package mutating func message(_ kind: ClientMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
+        let mark = begin(message: kind.rawValue)
+        body(&self)
+        end(message: mark)
+    }
+
+    package mutating func append(cString string: ByteView) {
+        append(string)
+        append(0)
+    }
+
+    package mutating func append(cString string: ByteString) {
+        append(string)
+        append(0)
+    }
+
+    package mutating func append(cString text: StaticString) {
+        append(text)
+        append(0)
+    }
+
+    package mutating func authentication(
+        _ request: AuthenticationRequest, _ body: (inout ByteBuffer) -> Void = { _ in }
+    ) {
+        message(.authentication) {
+            $0.append(uint32: request.rawValue)
+            body(&$0)
+        }
+    }
+
+    package mutating func readyForQuery(_ status: TransactionStatus) {
+        message(.readyForQuery) { $0.append(status.rawValue) }
+    }
+
+    package mutating func parameterStatus(_ name: ByteString, _ value: ByteString) {
+        message(.parameterStatus) {
+            $0.append(cString: name)
+            $0.append(cString: value)
+        }
+    }
+
+    package mutating func commandComplete(_ tag: ByteString) {
+        message(.commandComplete) { $0.append(cString: tag) }
+    }
+
+    /// A simple Query (manual: "Query").
+    package mutating func query(_ sql: ByteString) {
+        message(.query) { $0.append(cString: sql) }
+    }
+
+    /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D and H where we know more.
+    package mutating func report(
+        _ kind: ServerMessageKind, severity: StaticString, state: ByteString, text: ByteString,
+        detail: ByteString? = nil, hint: ByteString? = nil
+    ) {
+        message(kind) {
+            $0.append(0x53)
+            $0.append(cString: severity)
+            $0.append(0x43)
+            $0.append(cString: state)
+            $0.append(0x4D)
+            $0.append(cString: text)
+            if let detail {
+                $0.append(0x44)
+                $0.append(cString: detail)
+            }
+            if let hint {
+                $0.append(0x48)
+                $0.append(cString: hint)
+            }
+            $0.append(0)
+        }
+    }
+}
