@@ -1,13 +1,94 @@
+package import Auth
 package import Config
+package import Pool
 package import Primitives
+package import Session
 
 /// The engine of one worker: everything it thinks, and nothing it does.
 ///
 /// Facts come in through the methods below, each with the time as an argument; orders go out through the
 /// `ActionList`, which is empty on entry. A link's handle is born here: of a client in `accepted`, of a server in
 /// `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
+///
+/// The verbs are in the extensions: `+Login`, `+Requests`, `+Statements`, `+Replies`, `+Checkout`, `+Servers`,
+/// `+Cancel`, `+Timers`, `+Control`, `+Log`.
 package struct Switchboard: ~Copyable {
+    package internal(set) var snapshot: Snapshot
+    package let process: ProcessFacts
+    var entropy: any Entropy
+    let instance: InstanceSecret
+    var scramCache = ScramKeyCache()
+
+    package internal(set) var databases = SlotTable<DatabaseID, Database>()
+    package internal(set) var users = SlotTable<UserID, User>()
+    package internal(set) var pools = SlotTable<PoolID, PoolRecord>()
+    package internal(set) var clients = SlotTable<ClientID, ClientSession>()
+    package internal(set) var servers = SlotTable<ServerID, ServerSession>()
+
+    var databaseNames: ByteMap<DatabaseID>
+    var userNames: ByteMap<UserID>
+    var poolNames: [PoolName: PoolID] = [:]
+    /// The first eight bytes of every key we gave out.
+    var cancelKeys: [UInt64: ClientID] = [:]
+
+    var roster = ServerRoster()
+    var clientMembers = Membership()
+    package internal(set) var parameters: ParameterTable
+    package internal(set) var statements: StatementTable
+    var timers = DeadlineQueue<TimerOwner>()
+
+    package internal(set) var mode = OperatingMode.active
+    package internal(set) var shutdown = ShutdownMode.none
+    var connectionCount: UInt64 = 0
+    /// Clients that only carry a cancel request; they have their own room.
+    package internal(set) var cancelRequests = 0
+    /// Where the console's own clients are counted.
+    package internal(set) var consolePool: PoolID?
+    /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
+    var waitingCancels: [(asker: ClientID, client: ClientID, epoch: UInt64)] = []
+    /// Some user has an idle limit of its own.
+    var hasIdleLimits = false
+    var consoleMessages: [ConsoleMessage] = []
+    var consoleNews: [ConsoleNews] = []
+    var consoleWaits: [(client: ClientID, wait: ConsoleWait)] = []
+    package internal(set) var consoleClients = 0
+    package internal(set) var statsPeriodStart: Instant
+    package internal(set) var lastPeriodSpan = TimeSpan.zero
+    let hashSeed: UInt64
+
+    struct PoolName: Hashable {
+        var database: DatabaseID
+        var user: UserID
+    }
+
     package init(snapshot: Snapshot, process: ProcessFacts, entropy: any Entropy, now: Instant) {
+        self.snapshot = snapshot
+        self.process = process
+        var entropy = entropy
+        let seed = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        hashSeed = seed
+        instance = InstanceSecret.random(&entropy)
+        self.entropy = entropy
+        databaseNames = ByteMap(seed: seed)
+        userNames = ByteMap(seed: seed)
+        parameters = ParameterTable(extra: snapshot.global.trackExtraParameters, seed: seed)
+        statements = StatementTable(seed: seed)
+        statsPeriodStart = now
+        adopt(snapshot, now: now)
+        addConsole(now: now)
+        timers.add(.upkeep, at: now + Limits.upkeepPeriod)
+        if !snapshot.global.statsPeriod.isZero { timers.add(.stats, at: now + snapshot.global.statsPeriod) }
+    }
+
+    /// The pseudo-database, for its line in SHOW POOLS and its counters.
+    private mutating func addConsole(now: Instant) {
+        var entry = DatabaseEntry(name: Self.consoleName)
+        entry.poolMode = .ofConsole
+        entry.poolSize = 2
+        let record = Database(name: Self.consoleName, entry: entry, isAutomatic: false, now: now)
+        guard let user = findUser(Self.consoleName), let database = databases.insert(record) else { return }
+        _ = Self.consoleName.withView { databaseNames.set($0, to: database) }
+        consolePool = findPool(database, user, now: now)
     }
 
     // MARK: What the world tells
@@ -15,53 +96,133 @@ package struct Switchboard: ~Copyable {
     /// A client connected. `nil`: there is no room even to say so; close the socket.
     package mutating func accepted(
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
-    ) -> ClientID? { nil }
+    ) -> ClientID? {
+        connectionCount &+= 1
+        parameters.hold(again: parameters.empty)
+        let session = ClientSession(
+            number: connectionCount, peer: peer, local: local, parameters: parameters.empty, now: now)
+        guard let client = clients.insert(session) else {
+            parameters.letGo(parameters.empty)
+            return nil
+        }
+        wake(client, after: snapshot.global.clientLoginTimeout, from: now)
+        return client
+    }
 
     /// Bytes of a link: what was kept of it, and what was read behind that. The number of bytes consumed, from the
     /// front; the driver keeps the rest and offers it again with the next bytes, or after `.resumeReading`.
     /// When nothing is consumed of a full buffer the driver makes room for more; the engine bounds how far.
     package mutating func received(
         _ bytes: ByteView, from link: LinkID, now: Instant, into actions: inout ActionList
-    ) -> Int { bytes.count }
+    ) -> Int {
+        switch link {
+        case .client(let client):
+            guard clients.contains(client) else { return bytes.count }
+            switch clients[client].phase {
+            case .idle, .waiting, .active, .skipping:
+                return requests(bytes, from: client, now: now, into: &actions)
+            case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
+                return handshake(bytes, from: client, now: now, into: &actions)
+            }
+        case .server(let server):
+            guard servers.contains(server) else { return bytes.count }
+            switch servers[server].phase {
+            case .ready:
+                return replies(bytes, from: server, now: now, into: &actions)
+            case .connecting, .loggingIn:
+                return loginReplies(bytes, from: server, now: now, into: &actions)
+            case .cancelRequest:
+                return bytes.count
+            }
+        }
+    }
 
     /// A link is gone; its handle is dead after this.
-    package mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {}
-
-    /// The connection asked for by `.open` stands. `remote` is the address really used.
-    package mutating func serverOpened(
-        _ server: ServerID, remote: SocketAddress, local: SocketAddress, now: Instant,
-        into actions: inout ActionList
-    ) {}
-
-    /// The connection asked for by `.open` failed; its handle is dead after this.
-    package mutating func serverFailed(
-        _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList
-    ) {}
+    package mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
+        switch link {
+        case .client(let client):
+            guard clients.contains(client) else { return }
+            let reason: StaticString =
+                end == .endOfFile ? "client unexpected eof" : "client connection lost"
+            forget(client, because: ByteString(reason), told: false, now: now, into: &actions)
+        case .server(let server):
+            guard servers.contains(server) else { return }
+            serverEnded(server, now: now, into: &actions)
+        }
+    }
 
     /// The kernel took less than was to be written to this link; the rest is queued.
-    package mutating func congested(_ link: LinkID, into actions: inout ActionList) {}
+    package mutating func congested(_ link: LinkID, into actions: inout ActionList) {
+        switch link {
+        case .client(let client):
+            guard clients.contains(client) else { return }
+            clients[client].isCongested = true
+            if let server = clients[client].server { hold(server, .congestion, into: &actions) }
+        case .server(let server):
+            guard servers.contains(server) else { return }
+            servers[server].isCongested = true
+            if let client = servers[server].client { hold(client, .congestion, into: &actions) }
+        }
+    }
 
     /// Everything queued for this link has been taken.
-    package mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList) {}
-
-    /// `nextDeadline` has come.
-    package mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {}
-
-    /// A new configuration is in force.
-    package mutating func reloaded(
-        _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
-    ) {}
-
-    /// The new configuration was refused; the old one stays. The driver has logged why.
-    package mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {}
-
-    /// A signal that asks for something.
-    package mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList) {}
+    package mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList) {
+        switch link {
+        case .client(let client):
+            guard clients.contains(client) else { return }
+            clients[client].isCongested = false
+            if let server = clients[client].server { unhold(server, .congestion, into: &actions) }
+        case .server(let server):
+            guard servers.contains(server) else { return }
+            servers[server].isCongested = false
+            if let client = servers[server].client {
+                unhold(client, .congestion, into: &actions)
+                releaseIfFree(server, of: client, now: now, into: &actions)
+            }
+        }
+    }
 
     // MARK: What the driver asks
 
     /// When `deadlinePassed` wants to be called; `nil` for never.
-    package var nextDeadline: Instant? { nil }
+    package var nextDeadline: Instant? { timers.next }
+
+    /// The console has something to do: `Console.serve` is to be called after this event.
+    package var hasConsoleWork: Bool { !consoleMessages.isEmpty || !consoleNews.isEmpty }
+
+    package mutating func takeConsoleMessages() -> [ConsoleMessage] {
+        defer { consoleMessages.removeAll() }
+        return consoleMessages
+    }
+
+    package mutating func takeConsoleNews() -> [ConsoleNews] {
+        defer { consoleNews.removeAll() }
+        return consoleNews
+    }
+
+    // MARK: Holding links back
+
+    mutating func hold(_ client: ClientID, _ reason: Holds, into actions: inout ActionList) {
+        if clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
+        clients[client].holds.insert(reason)
+    }
+
+    mutating func unhold(_ client: ClientID, _ reason: Holds, into actions: inout ActionList) {
+        guard clients[client].holds.contains(reason) else { return }
+        clients[client].holds.remove(reason)
+        if clients[client].holds.isEmpty { actions.append(.resumeReading(.client(client))) }
+    }
+
+    mutating func hold(_ server: ServerID, _ reason: Holds, into actions: inout ActionList) {
+        if servers[server].holds.isEmpty { actions.append(.pauseReading(.server(server))) }
+        servers[server].holds.insert(reason)
+    }
+
+    mutating func unhold(_ server: ServerID, _ reason: Holds, into actions: inout ActionList) {
+        guard servers[server].holds.contains(reason) else { return }
+        servers[server].holds.remove(reason)
+        if servers[server].holds.isEmpty { actions.append(.resumeReading(.server(server))) }
+    }
 }
 
 /// What signals mean, as in PgBouncer.

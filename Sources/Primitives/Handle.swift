@@ -1,7 +1,7 @@
 /// Where something lives in a `SlotTable`, stamped with the generation of the slot, so that a handle kept too
 /// long is noticed instead of meaning the slot's next owner.
 @frozen
-package struct Handle: Hashable, Sendable {
+package struct Handle: Hashable, BitwiseCopyable, Sendable {
     package let slot: UInt32
     package let generation: UInt32
     @inlinable
@@ -12,7 +12,7 @@ package struct Handle: Hashable, Sendable {
 }
 
 /// A handle of one kind; the compiler keeps the kinds apart.
-package protocol TypedHandle: Hashable, Sendable {
+package protocol TypedHandle: Hashable, BitwiseCopyable, Sendable {
     init(_ handle: Handle)
     var handle: Handle { get }
 }
@@ -33,7 +33,7 @@ package struct ServerID: TypedHandle {
 
 /// One socket as the engine knows it: a client's or a server's.
 @frozen
-package enum LinkID: Hashable, Sendable {
+package enum LinkID: Hashable, BitwiseCopyable, Sendable {
     case client(ClientID)
     case server(ServerID)
 

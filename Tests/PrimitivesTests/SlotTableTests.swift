@@ -5,14 +5,18 @@ import Testing
     @Test func aHandleDiesWithItsElement() {
         var table = SlotTable<ClientID, Int>()
         let first = table.insert(7)!
-        #expect(table[first] == 7)
+        let value = table[first]
+        #expect(value == 7)
         table.remove(first)
-        #expect(!table.contains(first))
+        let isGone = !table.contains(first)
+        #expect(isGone)
         let second = table.insert(8)!
         #expect(second.handle.slot == first.handle.slot)
         #expect(second != first)
-        #expect(!table.contains(first))
-        #expect(table.contains(second))
+        let isStillGone = !table.contains(first)
+        let isThere = table.contains(second)
+        #expect(isStillGone)
+        #expect(isThere)
     }
 
     @Test func linkIDsSurvivePacking() {

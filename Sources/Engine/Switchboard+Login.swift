@@ -1,0 +1,511 @@
+import Auth
+import Config
+import Pool
+package import Primitives
+package import Session
+import Wire
+
+/// From the first byte of a client to its first ReadyForQuery (manual: "Start-up", "Protocol Version Negotiation").
+extension Switchboard {
+    /// The newest protocol spoken here, 3.2; older clients get 3.0.
+    static let newestMinorVersion: UInt16 = 2
+    /// The pseudo-database of the admin console, and the user that needs no password on our own unix socket.
+    static let consoleName: ByteString = "pgbouncer"
+
+    /// Bytes of a client that is not in the traffic of queries. The number of bytes consumed.
+    mutating func handshake(
+        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        var offset = 0
+        while offset < bytes.count, clients.contains(client), clients[client].holds.isEmpty {
+            let rest = bytes.slice(offset)
+            let consumed: Int
+            switch clients[client].phase {
+            case .startup:
+                consumed = firstPacket(rest, from: client, now: now, into: &actions)
+            case .authenticating:
+                consumed = passwordMessage(rest, from: client, now: now, into: &actions)
+            case .console:
+                consumed = consoleMessage(rest, from: client, now: now, into: &actions)
+            case .awaitingWelcome:
+                consumed = 0
+            case .cancelRequest:
+                return bytes.count
+            case .idle, .waiting, .active, .skipping:
+                return offset + requests(rest, from: client, now: now, into: &actions)
+            }
+            if consumed == 0 { break }
+            offset += consumed
+        }
+        return clients.contains(client) ? offset : bytes.count
+    }
+
+    // MARK: The first packet
+
+    private mutating func firstPacket(
+        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        let (packet, length) = StartupPacket.read(bytes)
+        switch packet {
+        case .incomplete:
+            return 0
+        case .sslRequest:
+            return encryptionRequest(bytes, \.sslAsked, .encryptedRequestTail, from: client, now, into: &actions)
+        case .gssRequest:
+            return encryptionRequest(bytes, \.gssAsked, .gssRequestTail, from: client, now, into: &actions)
+        case .cancel(let processID, let secret):
+            cancelRequested(processID: processID, secret: secret, by: client, now: now, into: &actions)
+            return length
+        case .startup(let minor, let parameters):
+            startup(minor: minor, parameters, from: client, now: now, into: &actions)
+            return length
+        case .oldProtocol:
+            refuse(client, .oldProtocol, now: now, into: &actions)
+        case .message(kind: ClientMessageKind.password.rawValue):
+            refuse(client, .earlyPassword, now: now, into: &actions)
+        case .directTLS, .message:
+            forget(client, because: "bad packet", told: false, now: now, into: &actions)
+            actions.append(.drop(.client(client)))
+        case .unknown:
+            refuse(client, .badHeader(bytes), now: now, into: &actions)
+        }
+        return bytes.count
+    }
+
+    /// SSLRequest and GSSENCRequest: each at most once, each answered with `N`, and nothing may stand behind it.
+    private mutating func encryptionRequest(
+        _ bytes: ByteView, _ asked: ReferenceWritableKeyPath<ClientLogin, Bool>, _ tail: Refusal,
+        from client: ClientID, _ now: Instant, into actions: inout ActionList
+    ) -> Int {
+        let login = clients[client].login ?? ClientLogin()
+        clients[client].login = login
+        if bytes.count > 8 {
+            refuse(client, tail, now: now, into: &actions)
+            return bytes.count
+        }
+        if login[keyPath: asked] {
+            refuse(client, .badHeader(bytes), now: now, into: &actions)
+            return bytes.count
+        }
+        login[keyPath: asked] = true
+        actions.send(to: .client(client)) { $0.append(0x4E) }
+        return 8
+    }
+
+    private mutating func startup(
+        minor: UInt16, _ body: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) {
+        guard var pairs = StartupParameters(body) else {
+            return refuse(client, .startupLayout, now: now, into: &actions)
+        }
+        let login = clients[client].login ?? ClientLogin()
+        clients[client].login = login
+        login.minorVersion = minor >= Self.newestMinorVersion ? Self.newestMinorVersion : 0
+        var unknownOptions: [ByteString] = []
+        while let (name, value) = pairs.next() {
+            if let refusal = startupParameter(name, value, of: client, login, &unknownOptions) {
+                log(
+                    .warning, client,
+                    ByteString("unsupported startup parameter: ").appending(name).appending("=").appending(value),
+                    into: &actions)
+                return refuse(client, refusal, now: now, into: &actions)
+            }
+        }
+        if login.user.isEmpty { return refuse(client, .noUser, now: now, into: &actions) }
+        if login.user.count >= 128 {
+            log(
+                .log, client,
+                ByteString("login failed: db=").appending(login.database).appending(" user=")
+                    .appending(login.user), into: &actions)
+            return refuse(client, .longUser, now: now, into: &actions)
+        }
+        if login.database.isEmpty { login.database = login.user }
+        if minor > Self.newestMinorVersion || minor == 1 || !unknownOptions.isEmpty {
+            actions.send(to: .client(client)) {
+                $0.message(.negotiateProtocolVersion) {
+                    $0.append(uint32: 3 << 16 | UInt32(login.minorVersion))
+                    $0.append(uint32: UInt32(unknownOptions.count))
+                    for option in unknownOptions { $0.append(cString: option) }
+                }
+            }
+        }
+        identify(client, login, now: now, into: &actions)
+    }
+
+    /// One name and value of the StartupMessage. The last of several with one name counts.
+    private mutating func startupParameter(
+        _ name: ByteView, _ value: ByteView, of client: ClientID, _ login: ClientLogin,
+        _ unknownOptions: inout [ByteString]
+    ) -> Refusal? {
+        if name.equals("user") {
+            login.user = ByteString(value)
+        } else if name.equals("database") {
+            login.database = ByteString(value)
+        } else if name.equals("options") {
+            return startupOptions(value, of: client, login)
+        } else if name.hasPrefix("_pq_.") {
+            unknownOptions.append(ByteString(name))
+        } else if name.equals("replication") {
+            // A walsender speaks its own protocol: its connections are not pooled here.
+            let wanted = !["false", "off", "no", "0"].contains(where: { $0 == value.lossyText })
+            return wanted ? .unsupportedParameter(name) : nil
+        } else if parameters.startupIndex(name) != nil {
+            wish(name, value, login, addingHostOf: client)
+        } else if !ignores(name) {
+            return .unsupportedParameter(name)
+        }
+        return nil
+    }
+
+    private func ignores(_ name: ByteView) -> Bool {
+        snapshot.global.ignoreStartupParameters.contains { $0.equals(name) }
+    }
+
+    private mutating func wish(
+        _ name: ByteView, _ value: ByteView, _ login: ClientLogin, addingHostOf client: ClientID
+    ) {
+        guard let index = parameters.startupIndex(name) else { return }
+        if login.wishes == nil {
+            parameters.hold(again: parameters.empty)
+            login.wishes = parameters.empty
+        }
+        var value = ByteString(value)
+        if snapshot.global.applicationNameAddHost, name.equals("application_name") {
+            let name = value.isEmpty ? "app" : value
+            value = name.appending(" - ").appending(clients[client].peer.text(local: clients[client].local))
+        }
+        if let wishes = login.wishes {
+            login.wishes = value.withView { parameters.replacing(wishes, at: index, with: $0) }
+        }
+    }
+
+    /// `-c name=value`, `-cname=value` and `--name=value`, with backslash escapes (manual: "options" in libpq).
+    private mutating func startupOptions(
+        _ text: ByteView, of client: ClientID, _ login: ClientLogin
+    ) -> Refusal? {
+        var words = OptionWords(text)
+        while let word = words.next() {
+            guard let (name, value) = word.setting(next: { words.next() }) else {
+                return ignores("options") ? nil : .options
+            }
+            let isFollowed = name.withView { parameters.startupIndex($0) != nil }
+            if isFollowed {
+                name.withView { name in value.withView { wish(name, $0, login, addingHostOf: client) } }
+            } else if !ignores("options"), !name.withView({ ignores($0) }) {
+                return name.withView { .unsupportedOption($0) }
+            }
+        }
+        return nil
+    }
+
+    private func ignores(_ name: ByteString) -> Bool { name.withView { ignores($0) } }
+
+    // MARK: Who it is
+
+    private mutating func identify(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        let isConsole = login.database == Self.consoleName
+        let known = login.database.withView { databaseNames.value($0) }
+        clients[client].database = known
+        if let user = login.user.withView({ userNames.value($0) }) { clients[client].user = user }
+        if snapshot.global.logConnections {
+            log(
+                .log, client,
+                ByteString("login attempt: db=").appending(login.database).appending(" user=")
+                    .appending(login.user).appending(" tls=no replication=no"), into: &actions)
+        }
+        if !isConsole, clients.count - cancelRequests - consoleClients > snapshot.global.maxClientConn {
+            return refuse(client, .maxClients, now: now, into: &actions)
+        }
+        if isConsole, isConsoleOwner(client, login) {
+            login.isConsoleOwner = true
+            log(.log, client, "pgbouncer access from unix socket", into: &actions)
+            return admit(client, now: now, into: &actions)
+        }
+        let method: ClientMethod
+        switch snapshot.global.authType {
+        case .any:
+            return admit(client, now: now, into: &actions)
+        case .trust: method = .trust
+        case .plain: method = .plain
+        case .md5: method = .md5
+        case .scramSHA256: method = .scram
+        case .cert, .hba, .ldap, .pam:
+            return refuse(client, .badConfiguration, now: now, into: &actions)
+        }
+        let secret = clients[client].user.flatMap { users[$0].secret }
+        if secret == nil, method == .trust {
+            log(.log, client, ByteString("no such user: ").appending(login.user), into: &actions)
+        }
+        var auth = ClientAuth(
+            method: method, user: login.user, secret: secret, instance: instance,
+            iterations: snapshot.global.scramIterations)
+        var step = ClientAuthStep.waiting
+        actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
+        login.auth = auth
+        clients[client].phase = .authenticating
+        authenticated(client, step, now: now, into: &actions)
+    }
+
+    private func isConsoleOwner(_ client: ClientID, _ login: ClientLogin) -> Bool {
+        login.user == Self.consoleName && clients[client].peer.family == .unix
+            && clients[client].peer.userID == process.userID
+    }
+
+    private mutating func passwordMessage(
+        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        guard let login = clients[client].login, var auth = login.auth else { return 0 }
+        if bytes[0] == 0, bytes.count >= 5 {
+            refuse(client, .repeatedStartup, now: now, into: &actions)
+            return bytes.count
+        }
+        switch bytes.frame(at: 0, limitBytes: UInt32(clamping: snapshot.global.maxPacketSize)) {
+        case .incomplete:
+            return 0
+        case .malformed:
+            refuse(client, .badHeader(bytes), now: now, into: &actions)
+            return bytes.count
+        case .header(let header):
+            guard header.kind == ClientMessageKind.password.rawValue else {
+                refuse(client, .badHeader(bytes), now: now, into: &actions)
+                return bytes.count
+            }
+            let bodyBytes = header.messageBytes - FrameHeader.byteCount
+            if bodyBytes > auth.bodyLimitBytes {
+                authenticated(client, .rejected(auth.failureOverLimit), now: now, into: &actions)
+                return bytes.count
+            }
+            guard bytes.count >= header.messageBytes else { return 0 }
+            var step = ClientAuthStep.waiting
+            let body = bytes.slice(FrameHeader.byteCount, bodyBytes)
+            actions.send(to: .client(client)) {
+                step = auth.received(body, entropy: &entropy, cache: &scramCache, into: &$0)
+            }
+            login.auth = auth
+            authenticated(client, step, now: now, into: &actions)
+            return header.messageBytes
+        }
+    }
+
+    private mutating func authenticated(
+        _ client: ClientID, _ step: ClientAuthStep, now: Instant, into actions: inout ActionList
+    ) {
+        switch step {
+        case .waiting:
+            break
+        case .accepted(let keys):
+            clients[client].login?.keys = keys
+            admit(client, now: now, into: &actions)
+        case .rejected(let failure):
+            if !failure.reason.isEmpty, failure.reason != failure.text {
+                log(.error, client, failure.reason, into: &actions)
+            }
+            refuse(client, Refusal(failure.text), now: now, into: &actions)
+        }
+    }
+
+    // MARK: Where it may go
+
+    /// The client is who it says: find its pool and greet it, or say why not.
+    private mutating func admit(_ client: ClientID, now: Instant, into actions: inout ActionList) {
+        guard let login = clients[client].login else { return }
+        if login.database == Self.consoleName {
+            return admitToConsole(client, login, now: now, into: &actions)
+        }
+        if shutdown != .none { return refuse(client, .shuttingDown, now: now, into: &actions) }
+        guard let database = findDatabase(login.database, now: now, into: &actions) else {
+            log(
+                .log, client,
+                ByteString("login failed: db=").appending(login.database).appending(" user=")
+                    .appending(login.user), into: &actions)
+            return refuse(client, .noDatabase(login.database), now: now, into: &actions)
+        }
+        clients[client].database = database
+        if databases[database].isDisabled {
+            return refuse(client, .disabledDatabase(login.database), now: now, into: &actions)
+        }
+        let forced = databases[database].entry.user
+        if snapshot.global.authType == .any {
+            guard let forced else {
+                log(.error, client, "auth_type=any requires forced user", into: &actions)
+                return refuse(client, .badConfiguration, now: now, into: &actions)
+            }
+            login.user = forced
+        }
+        guard let user = findUser(login.user), let serverUser = findUser(forced ?? login.user),
+            let pool = findPool(database, serverUser, now: now)
+        else { return refuse(client, .outOfRoom, now: now, into: &actions) }
+        if let keys = login.keys { users[user].keys = keys }
+        clients[client].user = user
+        if let refusal = clientLimit(database, user) {
+            return refuse(client, refusal, now: now, into: &actions)
+        }
+        clients[client].pool = pool
+        databases[database].clients += 1
+        databases[database].lastUsed = now
+        users[user].clients += 1
+        pools[pool].clients += 1
+        if pools[pool].welcome != nil {
+            greet(client, now: now, into: &actions)
+            keepUp(pool, now: now, into: &actions)
+        } else {
+            clients[client].phase = .awaitingWelcome
+            hold(client, .login, into: &actions)
+            enqueue(client, now: now, into: &actions)
+        }
+    }
+
+    /// Why one client more of this database and user would be too many.
+    private func clientLimit(_ database: DatabaseID, _ user: UserID) -> Refusal? {
+        let perDatabase =
+            databases[database].entry.maxDbClientConnections ?? snapshot.global.maxDbClientConnections
+        if perDatabase > 0, databases[database].clients >= perDatabase { return .maxDatabaseClients }
+        return userLimit(user)
+    }
+
+    private func userLimit(_ user: UserID) -> Refusal? {
+        let line = snapshot.user(named: users[user].name)
+        let perUser = line?.maxUserClientConnections ?? snapshot.global.maxUserClientConnections
+        return perUser > 0 && users[user].clients >= perUser ? .maxUserClients : nil
+    }
+
+    private mutating func admitToConsole(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        let global = snapshot.global
+        let isAdmin = login.isConsoleOwner || global.adminUsers.contains(login.user)
+        let anybody = global.authType == .any
+        guard isAdmin || anybody || global.statsUsers.contains(login.user), let user = findUser(login.user)
+        else { return refuse(client, .notAllowed, now: now, into: &actions) }
+        if !isAdmin, let refusal = userLimit(user) { return refuse(client, refusal, now: now, into: &actions) }
+        clients[client].user = user
+        clients[client].database = Self.consoleName.withView { databaseNames.value($0) }
+        clients[client].consoleRights = isAdmin ? .admin : .stats
+        clients[client].phase = .console
+        clients[client].login = nil
+        consoleClients += 1
+        users[user].clients += 1
+        if let database = clients[client].database { databases[database].clients += 1 }
+        giveKey(client, minorVersion: login.minorVersion)
+        countConsoleLogin()
+        let version = process.version.appending("/bouncer")
+        let key = backendKey(client)
+        actions.send(to: .client(client)) {
+            $0.authentication(.ok)
+            $0.parameterStatus("server_version", version)
+            $0.parameterStatus("client_encoding", "UTF8")
+            $0.parameterStatus("server_encoding", "UTF8")
+            $0.parameterStatus("DateStyle", "ISO")
+            $0.parameterStatus("TimeZone", "GMT")
+            $0.parameterStatus("standard_conforming_strings", "on")
+            $0.parameterStatus("is_superuser", "on")
+            $0.message(.backendKeyData) { $0.append(key) }
+            $0.readyForQuery(.idle)
+        }
+    }
+
+    /// The answer to a login: AuthenticationOk, the server's parameters with the client's own values, its key.
+    mutating func greet(_ client: ClientID, now: Instant, into actions: inout ActionList) {
+        guard let pool = clients[client].pool, let welcome = pools[pool].welcome else { return }
+        let login = clients[client].login
+        let set: ParameterSetID
+        if let wishes = login?.wishes {
+            set = parameters.overlay(wishes, on: welcome.base)
+            parameters.letGo(wishes)
+            login?.wishes = nil
+        } else {
+            parameters.hold(again: welcome.base)
+            set = welcome.base
+        }
+        parameters.letGo(clients[client].parameters)
+        clients[client].parameters = set
+        giveKey(client, minorVersion: login?.minorVersion ?? 0)
+        let key = backendKey(client)
+        let notice = snapshot.global.loginNotifyMessage
+        actions.send(to: .client(client)) {
+            $0.authentication(.ok)
+            for (name, value) in welcome.fixed { $0.parameterStatus(name, value) }
+            Self.writeParameters(set, of: parameters, into: &$0)
+            $0.message(.backendKeyData) { $0.append(key) }
+            if !notice.isEmpty {
+                $0.report(.noticeResponse, severity: "NOTICE", state: "00000", text: notice)
+            }
+            $0.readyForQuery(.idle)
+        }
+        clients[client].login = nil
+        clients[client].phase = .idle
+        clients[client].requestAt = now
+        pools[pool].counters.clientLogins &+= 1
+        watchIdle(client, now: now)
+        unhold(client, .login, into: &actions)
+    }
+
+    private static func writeParameters(
+        _ set: ParameterSetID, of table: borrowing ParameterTable, into buffer: inout ByteBuffer
+    ) {
+        table.forEach(in: set) { buffer.parameterStatus($0, $1) }
+    }
+
+    // MARK: Cancel keys
+
+    private mutating func giveKey(_ client: ClientID, minorVersion: UInt16) {
+        var key: UInt64
+        repeat {
+            key = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } & 0x7FFF_FFFF_FFFF_FFFF
+        } while key >> 32 == 0 || cancelKeys[key] != nil
+        cancelKeys[key] = client
+        clients[client].key = key
+        if minorVersion >= 2 { clients[client].longSecret = ByteString(entropy.bytes(28)) }
+    }
+
+    private func backendKey(_ client: ClientID) -> ByteString {
+        let key = clients[client].key
+        let bytes = (0..<8).map { UInt8(truncatingIfNeeded: key >> (56 - UInt64($0) * 8)) }
+        return ByteString(bytes + (clients[client].longSecret?.bytes ?? []))
+    }
+}
+
+/// Splits the text of `options` into words: blanks separate, a backslash takes the next byte as it is.
+private struct OptionWords {
+    private let text: ByteView
+    private var offset = 0
+
+    init(_ text: ByteView) { self.text = text }
+
+    mutating func next() -> ByteString? {
+        while let byte = text[offset], byte == 0x20 || (0x09...0x0D).contains(byte) { offset += 1 }
+        guard text[offset] != nil else { return nil }
+        var word: [UInt8] = []
+        while let byte = text[offset], byte != 0x20, !(0x09...0x0D).contains(byte) {
+            offset += 1
+            if byte == 0x5C, let escaped = text[offset] {
+                word.append(escaped)
+                offset += 1
+            } else {
+                word.append(byte)
+            }
+        }
+        return ByteString(word)
+    }
+}
+
+extension ByteString {
+    /// The name and value of one option; `next` gives the word behind a lone `-c`.
+    fileprivate func setting(next: () -> ByteString?) -> (ByteString, ByteString)? {
+        var text = bytes
+        if text == Array("-c".utf8) {
+            guard let word = next() else { return nil }
+            text = word.bytes
+        } else if text.starts(with: Array("-c".utf8)) || text.starts(with: Array("--".utf8)) {
+            text.removeFirst(2)
+        } else {
+            return nil
+        }
+        guard let equals = text.firstIndex(of: 0x3D), equals > 0 else { return nil }
+        // In `--name=value` a dash stands for an underscore, as in PostgreSQL.
+        let name = text[..<equals].map { $0 == 0x2D ? 0x5F : $0 }
+        return (ByteString(Array(name)), ByteString(Array(text[(equals + 1)...])))
+    }
+}

@@ -1,0 +1,436 @@
+import Config
+import Pool
+package import Primitives
+import Session
+import Wire
+
+/// What servers say, message by message. Rows are not looked at: runs of messages for the client become one relay.
+extension Switchboard {
+    /// A run of bytes for the client that has not been put into an action yet.
+    private struct Run {
+        var start = 0
+        var end = 0
+    }
+
+    /// Bytes of a logged-in server. The number consumed.
+    mutating func replies(
+        _ bytes: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        var run = Run()
+        var offset = 0
+        var ending = Ending.none
+        reading: while offset < bytes.count {
+            if servers[server].restBytes > 0 {
+                let count = min(servers[server].restBytes, bytes.count - offset)
+                servers[server].restBytes -= count
+                take(count, at: offset, servers[server].rest, &run, server, into: &actions)
+                offset += count
+                continue
+            }
+            let header: FrameHeader
+            switch bytes.frame(at: offset, limitBytes: UInt32.max >> 1) {
+            case .incomplete:
+                break reading
+            case .malformed:
+                flush(&run, from: server, into: &actions)
+                outOfStep(server, now: now, into: &actions)
+                return bytes.count
+            case .header(let found):
+                header = found
+            }
+            let present = min(header.messageBytes, bytes.count - offset)
+            let kind = ServerMessageKind(rawValue: header.kind)
+            if kind == .dataRow || kind == .copyData, case .part(let front) = servers[server].replies.rows() {
+                servers[server].rest = front.disposition == .forward ? .relay : .swallow
+            } else {
+                let isWhole = present == header.messageBytes
+                if !isWhole, Self.mustBeWhole(kind, header.messageBytes) {
+                    if header.messageBytes > Limits.serverMessageBytes {
+                        flush(&run, from: server, into: &actions)
+                        outOfStep(server, now: now, into: &actions)
+                        return bytes.count
+                    }
+                    break reading
+                }
+                let body = bytes.slice(
+                    offset + FrameHeader.byteCount, present - FrameHeader.byteCount)
+                switch reply(kind, body, isWhole: isWhole, from: server, now: now, into: &actions) {
+                case .relay:
+                    servers[server].rest = .relay
+                case .swallow:
+                    servers[server].rest = .swallow
+                case .replace(let refusal):
+                    servers[server].rest = .swallow
+                    flush(&run, from: server, into: &actions)
+                    if let client = servers[server].client {
+                        actions.send(to: .client(client)) { refusal.write(into: &$0) }
+                    }
+                case .settled:
+                    take(present, at: offset, .relay, &run, server, into: &actions)
+                    offset += present
+                    ending = .settled
+                    break reading
+                case .errandDone:
+                    offset += present
+                    ending = .errandDone
+                    break reading
+                case .broken:
+                    flush(&run, from: server, into: &actions)
+                    outOfStep(server, now: now, into: &actions)
+                    return bytes.count
+                case .gone:
+                    return bytes.count
+                }
+            }
+            servers[server].restBytes = header.messageBytes - present
+            take(present, at: offset, servers[server].rest, &run, server, into: &actions)
+            offset += present
+            if servers[server].replies.front?.disposition == .answer
+                || servers[server].replies.front?.request == .copyEnd
+            {
+                flush(&run, from: server, into: &actions)
+                answer(from: server, now: now, into: &actions)
+            }
+        }
+        flush(&run, from: server, into: &actions)
+        switch ending {
+        case .none:
+            return offset
+        case .settled:
+            return settled(server, bytes, offset, now: now, into: &actions)
+        case .errandDone:
+            if offset < bytes.count { servers[server].poison("unexpected message between queries") }
+            finishErrand(server, now: now, into: &actions)
+            return bytes.count
+        }
+    }
+
+    /// How a buffer of replies ends, apart from running out.
+    private enum Ending {
+        case none, settled, errandDone
+    }
+
+    private mutating func take(
+        _ count: Int, at offset: Int, _ rest: ServerSession.Rest, _ run: inout Run, _ server: ServerID,
+        into actions: inout ActionList
+    ) {
+        if rest == .relay, run.end == offset, run.end > run.start {
+            run.end += count
+            return
+        }
+        flush(&run, from: server, into: &actions)
+        if rest == .relay { run = Run(start: offset, end: offset + count) }
+    }
+
+    private mutating func flush(_ run: inout Run, from server: ServerID, into actions: inout ActionList) {
+        guard run.end > run.start else { return }
+        if let client = servers[server].client {
+            pools[servers[server].pool].counters.bytesFromServers &+= UInt64(run.end - run.start)
+            actions.relay(offset: run.start, count: run.end - run.start, to: .client(client))
+        }
+        run = Run()
+    }
+
+    /// Messages whose content matters, and that are short when they are honest.
+    private static func mustBeWhole(_ kind: ServerMessageKind?, _ messageBytes: Int) -> Bool {
+        switch kind {
+        case .readyForQuery, .parameterStatus, .parseComplete, .bindComplete, .closeComplete,
+            .portalSuspended, .noData, .emptyQueryResponse, .copyInResponse:
+            true
+        case .commandComplete, .errorResponse:
+            messageBytes <= 256
+        default:
+            false
+        }
+    }
+
+    private enum ReplyStep {
+        case relay, swallow
+        /// Swallow it, and say this instead.
+        case replace(Refusal)
+        /// ReadyForQuery for the client, and nothing more is owed.
+        case settled
+        /// ReadyForQuery for a query of ours that no client waits for.
+        case errandDone
+        /// The server is out of step.
+        case broken
+        /// The server is gone already.
+        case gone
+    }
+
+    private mutating func reply(
+        _ kind: ServerMessageKind?, _ body: ByteView, isWhole: Bool, from server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> ReplyStep {
+        switch kind {
+        case .dataRow, .copyData, .copyDone, .copyOutResponse:
+            return step(servers[server].replies.rows(), from: server)
+        case .rowDescription:
+            return step(servers[server].replies.rowDescription(), from: server)
+        case .noData:
+            return step(servers[server].replies.noData(), from: server)
+        case .parameterDescription:
+            return step(servers[server].replies.parameterDescription(), from: server)
+        case .parseComplete:
+            return step(servers[server].replies.parseComplete(), from: server)
+        case .bindComplete:
+            return step(servers[server].replies.bindComplete(), from: server)
+        case .closeComplete:
+            return step(servers[server].replies.closeComplete(), from: server)
+        case .portalSuspended:
+            return step(servers[server].replies.portalSuspended(), from: server)
+        case .functionCallResponse:
+            return step(servers[server].replies.functionResult(), from: server)
+        case .commandComplete, .emptyQueryResponse:
+            if isWhole, servers[server].client != nil, body.equals("DEALLOCATE ALL\0") || body.equals("DISCARD ALL\0"),
+                let client = servers[server].client
+            {
+                forgetAll(of: client, and: server)
+            }
+            return step(servers[server].replies.commandComplete(), from: server)
+        case .copyInResponse:
+            guard let crossedOut = servers[server].replies.copyInResponse(),
+                let front = servers[server].replies.front
+            else { return .broken }
+            if crossedOut > 0 { servers[server].syncsCrossedOut = true }
+            return front.disposition == .forward ? .relay : .broken
+        case .errorResponse:
+            return failed(body, from: server, now: now, into: &actions)
+        case .readyForQuery:
+            return ready(body, from: server, now: now, into: &actions)
+        case .parameterStatus:
+            return parameterChanged(body, on: server)
+        case .noticeResponse, .notificationResponse:
+            // While a query of ours runs, what the server remarks on it is not for the client.
+            return servers[server].awaitsParameters || servers[server].client == nil ? .swallow : .relay
+        case .authentication, .backendKeyData, .copyBothResponse, .negotiateProtocolVersion, nil:
+            return .broken
+        }
+    }
+
+    private mutating func step(_ verdict: ExpectedReplies.Verdict, from server: ServerID) -> ReplyStep {
+        switch verdict {
+        case .part(let reply):
+            return reply.disposition == .forward ? .relay : .swallow
+        case .completes(let reply):
+            confirm(reply, from: server)
+            return reply.disposition == .forward ? .relay : .swallow
+        case .outOfStep:
+            return .broken
+        }
+    }
+
+    // MARK: Errors
+
+    private mutating func failed(
+        _ body: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> ReplyStep {
+        let wasCopying = servers[server].replies.copyIn != .none
+        var dropped: [ExpectedReply] = []
+        let verdict = servers[server].replies.error { dropped.append($0) }
+        for reply in dropped { skipped(reply, from: server) }
+        if wasCopying, servers[server].syncsCrossedOut {
+            // The server may or may not have read a Sync that was sent ahead: do not guess, use it no more.
+            servers[server].poison("copy failed with a Sync under way")
+        }
+        let front: ExpectedReply
+        switch verdict {
+        case .outOfStep:
+            if servers[server].replies.skipsToSync { return .relay }
+            return unasked(body, from: server, now: now, into: &actions)
+        case .part(let reply), .completes(let reply):
+            front = reply
+        }
+        switch front.disposition {
+        case .duplicateName:
+            guard let client = servers[server].client, let name = clients[client].statements?.duplicate else {
+                return .relay
+            }
+            return .replace(.duplicateStatement(name))
+        case .swallow where front.request == .query:
+            return ownQueryFailed(body, on: server, now: now, into: &actions)
+        case .forward, .swallow, .answer:
+            return .relay
+        }
+    }
+
+    /// An error nobody asked for: the server says why it is about to close the connection.
+    private mutating func unasked(
+        _ body: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> ReplyStep {
+        servers[server].poison("server conn crashed?")
+        if servers[server].client != nil { return .relay }
+        log(.warning, server, "got packet 'E' from server when not linked", into: &actions)
+        return .swallow
+    }
+
+    private mutating func ownQueryFailed(
+        _ body: ByteView, on server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> ReplyStep {
+        let severity = ServerMessage.field(0x53, of: body).map { ByteString($0) } ?? "ERROR"
+        let text = ServerMessage.field(0x4D, of: body).map { ByteString($0) } ?? ""
+        let said = severity.appending(": ").appending(text)
+        if servers[server].awaitsParameters {
+            log(.error, server, ByteString("varcache_apply failed: ").appending(said), into: &actions)
+            servers[server].poison("invalid server parameter")
+            if let client = servers[server].client {
+                detach(client, from: server, into: &actions)
+                refuse(client, .parametersRejected, now: now, into: &actions)
+            }
+            closeServer(server, because: "invalid server parameter", now: now, into: &actions)
+            return .gone
+        }
+        switch servers[server].errand {
+        case .connect:
+            log(
+                .error, server, ByteString("S: error while executing exec_on_query: ").appending(said),
+                into: &actions)
+        case .check, .reset, .fence:
+            log(.warning, server, ByteString("query of the pooler failed: ").appending(said), into: &actions)
+            servers[server].poison("test query failed")
+        case .none:
+            break
+        }
+        return .swallow
+    }
+
+    // MARK: Parameters
+
+    private mutating func parameterChanged(_ body: ByteView, on server: ServerID) -> ReplyStep {
+        guard let (name, value) = ServerMessage.parameterStatus(body) else { return .broken }
+        let isForClient = servers[server].client != nil && !servers[server].awaitsParameters
+        if let index = parameters.reportedIndex(name) {
+            servers[server].parameters = parameters.replacing(servers[server].parameters, at: index, with: value)
+            if isForClient, let client = servers[server].client {
+                clients[client].parameters = parameters.replacing(
+                    clients[client].parameters, at: index, with: value)
+            }
+        }
+        return isForClient ? .relay : .swallow
+    }
+
+    // MARK: ReadyForQuery
+
+    private mutating func ready(
+        _ body: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> ReplyStep {
+        guard let status = ServerMessage.readyForQuery(body) else { return .broken }
+        guard case .completes(let reply) = servers[server].replies.readyForQuery() else { return .broken }
+        servers[server].status = status
+        servers[server].restingSince = now
+        servers[server].syncsCrossedOut = false
+        if reply.disposition == .swallow {
+            if servers[server].awaitsParameters {
+                return parametersApplied(on: server, now: now, into: &actions)
+            }
+            return .errandDone
+        }
+        confirm(reply, from: server)
+        guard let client = servers[server].client else { return .broken }
+        unhold(client, .ledger, into: &actions)
+        if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
+        return servers[server].replies.isSettled ? .settled : .relay
+    }
+
+    private mutating func parametersApplied(
+        on server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> ReplyStep {
+        servers[server].awaitsParameters = false
+        if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
+        if let client = servers[server].client, servers[server].status == .idle {
+            // What the server made of the client's spelling is the client's value from now on.
+            parameters.hold(again: servers[server].parameters)
+            parameters.letGo(clients[client].parameters)
+            clients[client].parameters = servers[server].parameters
+        }
+        return .swallow
+    }
+
+    private mutating func queryEnded(
+        _ client: ClientID, _ server: ServerID, _ status: TransactionStatus, now: Instant
+    ) {
+        guard let pool = clients[client].pool else { return }
+        if clients[client].querySince != .zero {
+            pools[pool].counters.queryTime &+= UInt64(now.since(clients[client].querySince).nanoseconds)
+            clients[client].querySince = .zero
+        }
+        if status == .idle, clients[client].transactionSince != .zero {
+            pools[pool].counters.transactionTime &+= UInt64(
+                now.since(clients[client].transactionSince).nanoseconds)
+            clients[client].transactionSince = .zero
+        }
+        if pools[pool].settings.limitsTransactions { watchTransaction(client, pool, now: now) }
+    }
+
+    /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is consumed of
+    /// them in the end.
+    private mutating func settled(
+        _ server: ServerID, _ bytes: ByteView, _ offset: Int, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        guard let client = servers[server].client else { return offset }
+        let pool = servers[server].pool
+        let status = servers[server].status
+        let mode = pools[pool].settings.mode
+        if status != .idle, !mode.allowsTransactionBlocks {
+            detach(client, from: server, into: &actions)
+            refuse(client, .statementPooling, now: now, into: &actions)
+            closeServer(server, because: "transaction blocks not allowed", now: now, into: &actions)
+            return bytes.count
+        }
+        let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
+        if offset < bytes.count { servers[server].poison("unexpected message between queries") }
+        guard status == .idle else { return offset }
+        let keeps =
+            !mode.releasesBetweenTransactions || clients[client].pin != nil || clients[client].restBytes > 0
+        if keeps, servers[server].poison != nil {
+            detach(client, from: server, into: &actions)
+            refuse(client, .serverOutOfStep, now: now, into: &actions)
+            closeServer(server, because: "server conn crashed?", now: now, into: &actions)
+            return bytes.count
+        }
+        if keeps { return offset }
+        detach(client, from: server, into: &actions)
+        watchIdle(client, now: now)
+        release(server, now: now, into: &actions)
+        return servers.contains(server) ? offset : bytes.count
+    }
+
+    /// What the server says unasked behind its answer is the client's: it was said while it was its own. The offset
+    /// behind those messages.
+    private mutating func passRemarks(
+        of server: ServerID, to client: ClientID, _ bytes: ByteView, _ start: Int,
+        into actions: inout ActionList
+    ) -> Int {
+        var offset = start
+        while case .header(let header) = bytes.frame(at: offset, limitBytes: UInt32.max >> 1),
+            bytes.count - offset >= header.messageBytes,
+            let kind = ServerMessageKind(rawValue: header.kind),
+            kind == .noticeResponse || kind == .notificationResponse || kind == .parameterStatus
+        {
+            if kind == .parameterStatus {
+                let body = bytes.slice(
+                    offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
+                guard case .relay = parameterChanged(body, on: server) else { return offset }
+            }
+            actions.relay(offset: offset, count: header.messageBytes, to: .client(client))
+            offset += header.messageBytes
+        }
+        return offset
+    }
+
+    /// The server broke the protocol, or said something that only a broken one says. It is closed, whatever it owes;
+    /// a client in the middle of an exchange with it hears so, unless part of a message has reached it.
+    mutating func outOfStep(_ server: ServerID, now: Instant, into actions: inout ActionList) {
+        servers[server].poison("protocol violation")
+        log(.warning, server, "server broke the protocol", into: &actions)
+        if let client = servers[server].client {
+            let isBetween =
+                servers[server].replies.isSettled && servers[server].status == .idle
+                && clients[client].restBytes == 0
+                && pools[servers[server].pool].settings.mode.releasesBetweenTransactions
+            detach(client, from: server, into: &actions)
+            if !isBetween { refuse(client, .serverOutOfStep, now: now, into: &actions) }
+        }
+        closeServer(server, because: "unknown pkt", now: now, into: &actions)
+    }
+}

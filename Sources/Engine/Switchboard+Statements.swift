@@ -1,0 +1,528 @@
+import Config
+import Pool
+import Primitives
+import Session
+import Wire
+
+/// Prepared statements where the next request may meet another server: names are the client's own, statements are
+/// shared, and a server is given what it lacks just before it is needed. Nothing of this costs a round trip.
+extension Switchboard {
+    // MARK: Parse
+
+    mutating func parse(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        guard message.isWhole else {
+            if message.length <= Limits.heldMessageBytes { return .wait }
+            return parseTooLongToHold(message, from: client, to: server, now: now, into: &actions)
+        }
+        guard let (name, definition) = ClientMessage.parse(message.body) else {
+            refuse(client, .brokenParse, now: now, into: &actions)
+            return .gone
+        }
+        if name.isEmpty {
+            return parseUnnamed(message, definition, from: client, to: server, now: now, into: &actions)
+        }
+        if let pool = clients[client].pool { pools[pool].counters.clientParses &+= 1 }
+        let names = clients[client].statements ?? ClientStatements(seed: hashSeed)
+        clients[client].statements = names
+        let segment = servers[server].replies.segment
+        switch names.meaning(name, segment: segment) {
+        case .inDoubt:
+            hold(client, .ledger, into: &actions)
+            return .wait
+        case .statement:
+            return parseTakenName(message, ByteString(name), names, from: client, to: server, now, into: &actions)
+        case .unknown:
+            break
+        }
+        guard names.count < ClientStatements.limit else {
+            refuse(client, .tooManyStatements, now: now, into: &actions)
+            return .gone
+        }
+        let statement = statements.hold(definition)
+        switch servers[server].statements.presence(statement) {
+        case .underWay(let other) where other != segment:
+            statements.letGo(statement)
+            hold(client, .ledger, into: &actions)
+            return .wait
+        case .underWay, .prepared:
+            let number = names.change(name, to: statement, segment: segment)
+            let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
+            servers[server].statements.used(statement)
+            expect(reply, of: client, from: server, now: now)
+            answer(from: server, now: now, into: &actions)
+            return .took(message.length)
+        case .absent:
+            let number = names.change(name, to: statement, segment: segment)
+            makeRoom(on: server, into: &actions)
+            noteParse(of: statement, on: server)
+            let reply = ExpectedReply(.parse, statement: statement, name: number)
+            expect(reply, of: client, from: server, now: now)
+            actions.send(to: .server(server)) { statements.writeParse(statement, named: true, into: &$0) }
+            return .took(message.length)
+        }
+    }
+
+    /// A Parse of the unnamed statement goes on as it is; its text is remembered, in case the client uses the
+    /// statement again when it meets another server.
+    private mutating func parseUnnamed(
+        _ message: Message, _ definition: ByteView, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        forgetUnnamed(of: client)
+        forgetUnnamed(of: server)
+        if definition.count <= Limits.rememberedParseBytes {
+            let statement = statements.hold(definition)
+            statements.hold(again: statement)
+            clients[client].unnamed = statement
+            let segment = servers[server].replies.segment
+            servers[server].statements.setUnnamed(statement, .underWay(segment: segment))
+        } else {
+            clients[client].pin = "unnamed statement too long to remember"
+        }
+        expect(.parseUnnamed, of: client, from: server, now: now)
+        return relay(message, from: client, to: server, into: &actions)
+    }
+
+    private mutating func parseTooLongToHold(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        guard message.body[0] == 0 else {
+            refuse(client, .messageTooLong, now: now, into: &actions)
+            return .gone
+        }
+        forgetUnnamed(of: client)
+        forgetUnnamed(of: server)
+        clients[client].pin = "unnamed statement too long to remember"
+        expect(.parseUnnamed, of: client, from: server, now: now)
+        return relay(message, from: client, to: server, into: &actions)
+    }
+
+    /// The name is taken: an unpooled server would say so at this place of the pipeline and skip to Sync. The server
+    /// is made to fail here by a Bind that cannot work, and its error is replaced by the right one.
+    private mutating func parseTakenName(
+        _ message: Message, _ name: ByteString, _ names: ClientStatements, from client: ClientID,
+        to server: ServerID, _ now: Instant, into actions: inout ActionList
+    ) -> Step {
+        log(
+            .error, client,
+            ByteString("prepared statement '").appending(name).appending("' was already prepared"),
+            into: &actions)
+        names.duplicate = name
+        expect(ExpectedReply(.bind, .duplicateName), of: client, from: server, now: now)
+        actions.send(to: .server(server)) {
+            $0.message(.bind) {
+                $0.append(cString: "")
+                $0.append(cString: "PGBOUNCER_none")
+                for _ in 0..<3 { $0.append(uint16: 0) }
+            }
+        }
+        return .took(message.length)
+    }
+
+    // MARK: Bind, Describe, Close
+
+    mutating func bind(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        guard let (portal, name, names) = ClientMessage.bind(message.body) else {
+            if !message.isWhole, message.length <= Limits.heldMessageBytes { return .wait }
+            refuse(client, .brokenParse, now: now, into: &actions)
+            return .gone
+        }
+        switch prepare(name, for: client, on: server, now: now, into: &actions) {
+        case .wait:
+            return .wait
+        case .asItIs:
+            expect(.bind, of: client, from: server, now: now)
+            return relay(message, from: client, to: server, into: &actions)
+        case .renamed(let statement):
+            if let pool = clients[client].pool { pools[pool].counters.binds &+= 1 }
+            expect(.bind, of: client, from: server, now: now)
+            actions.send(to: .server(server)) {
+                let start = $0.begin(message: ClientMessageKind.bind.rawValue)
+                $0.append(cString: portal)
+                statements.writeName(statement, into: &$0)
+                $0.append(0)
+                let rest = message.length - FrameHeader.byteCount - names
+                $0.set(uint32: UInt32($0.count - start + rest), at: start)
+            }
+            return relay(
+                message, from: client, to: server, skipping: FrameHeader.byteCount + names, into: &actions)
+        }
+    }
+
+    mutating func describe(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        guard message.isWhole else {
+            return message.length <= Limits.heldMessageBytes
+                ? .wait : malformed(client, now: now, into: &actions)
+        }
+        guard let (kind, name) = ClientMessage.target(message.body), kind == 0x53 else {
+            // A portal, or something only the server can complain about.
+            expect(.describePortal, of: client, from: server, now: now)
+            return relay(message, from: client, to: server, into: &actions)
+        }
+        switch prepare(name, for: client, on: server, now: now, into: &actions) {
+        case .wait:
+            return .wait
+        case .asItIs:
+            expect(.describeStatement, of: client, from: server, now: now)
+            return relay(message, from: client, to: server, into: &actions)
+        case .renamed(let statement):
+            expect(.describeStatement, of: client, from: server, now: now)
+            actions.send(to: .server(server)) {
+                $0.message(.describe) {
+                    $0.append(0x53)
+                    statements.writeName(statement, into: &$0)
+                    $0.append(0)
+                }
+            }
+            return .took(message.length)
+        }
+    }
+
+    /// Close of a name only forgets the name: others may use the statement.
+    mutating func close(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        guard message.isWhole else {
+            return message.length <= Limits.heldMessageBytes
+                ? .wait : malformed(client, now: now, into: &actions)
+        }
+        guard let (kind, name) = ClientMessage.target(message.body), kind == 0x53, !name.isEmpty else {
+            if let (kind, _) = ClientMessage.target(message.body), kind == 0x53 {
+                forgetUnnamed(of: client)
+                forgetUnnamed(of: server)
+            }
+            expect(.close, of: client, from: server, now: now)
+            return relay(message, from: client, to: server, into: &actions)
+        }
+        let segment = servers[server].replies.segment
+        var number = ExpectedReply.none
+        switch clients[client].statements?.meaning(name, segment: segment) ?? .unknown {
+        case .inDoubt:
+            hold(client, .ledger, into: &actions)
+            return .wait
+        case .statement:
+            if let names = clients[client].statements {
+                number = names.change(name, to: ExpectedReply.none, segment: segment)
+            }
+        case .unknown:
+            break
+        }
+        expect(ExpectedReply(.close, .answer, name: number), of: client, from: server, now: now)
+        answer(from: server, now: now, into: &actions)
+        return .took(message.length)
+    }
+
+    private mutating func malformed(
+        _ client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Step {
+        refuse(client, .brokenParse, now: now, into: &actions)
+        return .gone
+    }
+
+    // MARK: What a server needs
+
+    private enum Prepared {
+        /// Earlier replies decide; the client is held.
+        case wait
+        /// The name means to the server what it means to the client.
+        case asItIs
+        /// The server has it under the name of this statement, or will when the message arrives.
+        case renamed(UInt32)
+    }
+
+    /// Makes sure that the server has what the client calls `name`.
+    private mutating func prepare(
+        _ name: ByteView, for client: ClientID, on server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Prepared {
+        if name.isEmpty { return prepareUnnamed(for: client, on: server, now: now, into: &actions) }
+        let segment = servers[server].replies.segment
+        switch clients[client].statements?.meaning(name, segment: segment) ?? .unknown {
+        case .inDoubt:
+            hold(client, .ledger, into: &actions)
+            return .wait
+        case .unknown:
+            log(
+                .debug, client,
+                ByteString("prepared statement '").appending(name).appending("' not found"), into: &actions)
+            // Nobody else's statement may answer to it.
+            return name.hasPrefix("PGBOUNCER_") ? .renamed(unusedStatement()) : .asItIs
+        case .statement(let statement):
+            switch servers[server].statements.presence(statement) {
+            case .prepared:
+                servers[server].statements.used(statement)
+            case .underWay(let other):
+                if other != segment {
+                    hold(client, .ledger, into: &actions)
+                    return .wait
+                }
+            case .absent:
+                makeRoom(on: server, into: &actions)
+                noteParse(of: statement, on: server)
+                expect(
+                    ExpectedReply(.parse, .swallow, statement: statement), of: client, from: server, now: now)
+                actions.send(to: .server(server)) {
+                    statements.writeParse(statement, named: true, into: &$0)
+                }
+            }
+            return .renamed(statement)
+        }
+    }
+
+    /// A statement that no server has: asking for it fails as it should.
+    private mutating func unusedStatement() -> UInt32 {
+        // A definition without a count of types is none that any Parse can have.
+        let number = ByteString("\0").withView { statements.hold($0) }
+        statements.letGo(number)
+        return number
+    }
+
+    private mutating func prepareUnnamed(
+        for client: ClientID, on server: ServerID, now: Instant, into actions: inout ActionList
+    ) -> Prepared {
+        let wanted = clients[client].unnamed
+        let (present, presence) = servers[server].statements.unnamed
+        if wanted == present {
+            if case .underWay(let other) = presence, other != servers[server].replies.segment {
+                hold(client, .ledger, into: &actions)
+                return .wait
+            }
+            return .asItIs
+        }
+        forgetUnnamed(of: server)
+        if wanted == ExpectedReply.none {
+            guard clients[client].pin == nil else { return .asItIs }
+            // The client has none, so it must not find somebody else's.
+            expect(ExpectedReply(.close, .swallow), of: client, from: server, now: now)
+            actions.send(to: .server(server)) {
+                $0.message(.close) {
+                    $0.append(0x53)
+                    $0.append(0)
+                }
+            }
+            return .asItIs
+        }
+        statements.hold(again: wanted)
+        let segment = servers[server].replies.segment
+        servers[server].statements.setUnnamed(wanted, .underWay(segment: segment))
+        expect(ExpectedReply(.parseUnnamed, .swallow), of: client, from: server, now: now)
+        actions.send(to: .server(server)) { statements.writeParse(wanted, named: false, into: &$0) }
+        return .asItIs
+    }
+
+    private mutating func noteParse(of statement: UInt32, on server: ServerID) {
+        statements.hold(again: statement)
+        servers[server].statements.parseSent(statement, segment: servers[server].replies.segment)
+        pools[servers[server].pool].counters.serverParses &+= 1
+    }
+
+    /// Drops the statements used longest ago until one more fits (`max_prepared_statements`).
+    private mutating func makeRoom(on server: ServerID, into actions: inout ActionList) {
+        let limit = pools[servers[server].pool].settings.maxPreparedStatements
+        while let victim = servers[server].statements.evictionCandidate(limit: limit) {
+            servers[server].statements.forget(victim)
+            servers[server].replies.expect(ExpectedReply(.close, .swallow, statement: victim))
+            actions.send(to: .server(server)) { statements.writeClose(victim, into: &$0) }
+        }
+    }
+
+    // MARK: Answers of ours
+
+    /// Writes the replies whose turn has come and which are ours to give.
+    mutating func answer(from server: ServerID, now: Instant, into actions: inout ActionList) {
+        while let reply = servers[server].replies.takeAnswer() {
+            guard let client = servers[server].client else { continue }
+            switch reply.request {
+            case .parse: actions.send(to: .client(client)) { $0.message(.parseComplete) }
+            case .close: actions.send(to: .client(client)) { $0.message(.closeComplete) }
+            case .query, .functionCall, .sync, .parseUnnamed, .bind, .describeStatement, .describePortal,
+                .execute, .copyEnd:
+                break
+            }
+            confirmName(reply, of: client)
+        }
+    }
+
+    /// A reply has come: what its request changed is in force now.
+    mutating func confirm(_ reply: ExpectedReply, from server: ServerID) {
+        switch reply.request {
+        case .parse:
+            if reply.statement != ExpectedReply.none { servers[server].statements.confirm(reply.statement) }
+        case .parseUnnamed:
+            let (statement, _) = servers[server].statements.unnamed
+            if statement != ExpectedReply.none {
+                servers[server].statements.setUnnamed(statement, .prepared)
+            }
+        case .close:
+            if reply.disposition == .swallow { statements.letGo(reply.statement) }
+        case .query, .functionCall, .sync, .bind, .describeStatement, .describePortal, .execute, .copyEnd:
+            break
+        }
+        if let client = servers[server].client { confirmName(reply, of: client) }
+    }
+
+    private mutating func confirmName(_ reply: ExpectedReply, of client: ClientID) {
+        guard reply.name != ExpectedReply.none, let names = clients[client].statements else { return }
+        let statement = reply.request == .parse ? reply.statement : ExpectedReply.none
+        statements.letGo(names.confirm(reply.name, statement: statement))
+    }
+
+    /// An error skipped this request: nothing it was to change has changed.
+    mutating func skipped(_ reply: ExpectedReply, from server: ServerID) {
+        switch (reply.request, reply.disposition) {
+        case (.parse, .forward), (.parse, .swallow):
+            if case .underWay = servers[server].statements.presence(reply.statement) {
+                servers[server].statements.forget(reply.statement)
+                statements.letGo(reply.statement)
+            }
+        case (.parseUnnamed, _):
+            forgetUnnamed(of: server)
+        case (.close, .swallow) where reply.statement != ExpectedReply.none:
+            // The eviction did not happen: the server still has it.
+            servers[server].statements.parseSent(reply.statement, segment: 0)
+            servers[server].statements.confirm(reply.statement)
+        default:
+            break
+        }
+        guard reply.name != ExpectedReply.none, let client = servers[server].client else { return }
+        clients[client].statements?.skipped(reply.name)
+        if reply.request == .parse { statements.letGo(reply.statement) }
+    }
+
+    // MARK: Forgetting
+
+    mutating func forgetUnnamed(of client: ClientID) {
+        statements.letGo(clients[client].unnamed)
+        clients[client].unnamed = ExpectedReply.none
+        clients[client].pin = nil
+    }
+
+    mutating func forgetUnnamed(of server: ServerID) {
+        statements.letGo(servers[server].statements.unnamed.statement)
+        servers[server].statements.setUnnamed(ExpectedReply.none, .absent)
+    }
+
+    /// DEALLOCATE ALL or DISCARD ALL has run for this client on this server.
+    mutating func forgetAll(of client: ClientID, and server: ServerID) {
+        for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
+        for statement in servers[server].statements.takeAllConfirmed() { statements.letGo(statement) }
+    }
+
+    /// `DEALLOCATE name` of a name given by Parse: only we know it, so we answer. `nil`: not ours to answer.
+    mutating func deallocate(
+        _ message: Message, of client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Step? {
+        guard let names = clients[client].statements, message.isWhole,
+            let name = DeallocateText.name(message.body)
+        else { return nil }
+        let server = clients[client].server
+        let segment = server.map { servers[$0].replies.segment } ?? 0
+        return name.withView { name -> Step? in
+            switch names.meaning(name, segment: segment) {
+            case .unknown:
+                return nil
+            case .inDoubt:
+                hold(client, .ledger, into: &actions)
+                return .wait
+            case .statement:
+                break
+            }
+            if let server, !servers[server].replies.isSettled {
+                hold(client, .ledger, into: &actions)
+                return .wait
+            }
+            let status = server.map { servers[$0].status } ?? .idle
+            guard status != .failed else { return nil }
+            let number = names.change(name, to: ExpectedReply.none, segment: segment)
+            statements.letGo(names.confirm(number, statement: ExpectedReply.none))
+            actions.send(to: .client(client)) {
+                $0.commandComplete("DEALLOCATE")
+                $0.readyForQuery(status)
+            }
+            return .took(message.length)
+        }
+    }
+}
+
+/// Recognises `DEALLOCATE [PREPARE] name` as a whole query; anything else, and anything doubtful, is not it.
+enum DeallocateText {
+    static func name(_ body: ByteView) -> ByteString? {
+        guard let first = body[0], first.asciiLowercased == 0x64 || first <= 0x20,
+            let text = body.cString(at: 0), text.next == body.count, text.bytes.count <= 256
+        else { return nil }
+        var words = Words(text: text.bytes)
+        guard let verb = words.next(), verb.isPlain, verb.bytes.equals("deallocate"), var name = words.next()
+        else { return nil }
+        if name.isPlain, name.bytes.equals("prepare") {
+            guard let word = words.next() else { return nil }
+            name = word
+        } else if name.isPlain, name.bytes.equals("all") {
+            return nil
+        }
+        return words.isAtEnd && !(name.isPlain && name.bytes.equals("all")) ? name.bytes : nil
+    }
+
+    private struct Word {
+        var bytes: ByteString
+        var isPlain: Bool
+    }
+
+    private struct Words {
+        let text: ByteView
+        var offset = 0
+
+        var isAtEnd: Bool {
+            mutating get {
+                skipBlanks()
+                if text[offset] == 0x3B { offset += 1 }
+                skipBlanks()
+                return text[offset] == nil
+            }
+        }
+
+        mutating func skipBlanks() {
+            while let byte = text[offset], byte == 0x20 || (0x09...0x0D).contains(byte) { offset += 1 }
+        }
+
+        /// A plain identifier, folded to lower case, or a quoted one as it stands.
+        mutating func next() -> Word? {
+            skipBlanks()
+            var bytes: [UInt8] = []
+            if text[offset] == 0x22 {
+                offset += 1
+                while let byte = text[offset] {
+                    offset += 1
+                    if byte != 0x22 {
+                        bytes.append(byte)
+                    } else if text[offset] == 0x22 {
+                        bytes.append(byte)
+                        offset += 1
+                    } else {
+                        return Word(bytes: ByteString(bytes), isPlain: false)
+                    }
+                }
+                return nil
+            }
+            while let byte = text[offset], byte.isIdentifierByte && byte != 0x2E || byte >= 0x80 || byte == 0x24 {
+                bytes.append(byte.asciiLowercased)
+                offset += 1
+            }
+            return bytes.isEmpty ? nil : Word(bytes: ByteString(bytes), isPlain: true)
+        }
+    }
+}
+
+extension ByteString {
+    fileprivate func equals(_ literal: StaticString) -> Bool { withView { $0.equals(literal) } }
+}

@@ -1,0 +1,252 @@
+import Primitives
+
+/// What a request was, as far as its reply is concerned.
+package enum Request: UInt8, BitwiseCopyable, Sendable {
+    case query, functionCall, sync
+    case parse, parseUnnamed, bind, describeStatement, describePortal, execute, close
+    /// CopyDone or CopyFail sent ahead of the CopyInResponse: no reply of its own, only a mark in the stream.
+    case copyEnd
+}
+
+/// What becomes of the reply.
+package enum Disposition: UInt8, BitwiseCopyable, Sendable {
+    /// The client asked, the client gets it.
+    case forward
+    /// We asked, for the client's sake or our own; the client never hears of it.
+    case swallow
+    /// The server was not asked; we write the reply when its turn comes.
+    case answer
+    /// The server is made to fail here; the client gets the error an unpooled server would have given.
+    case duplicateName
+}
+
+/// One reply that is still to come.
+package struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
+    package var request: Request
+    package var disposition: Disposition
+    /// The statement that a Parse prepares or a Close of ours drops, or `none`.
+    package var statement: UInt32
+    /// The client's name for it (see `ClientStatements`), or `none`.
+    package var name: UInt32
+    package static let none = UInt32.max
+
+    package init(
+        _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none, name: UInt32 = none
+    ) {
+        self.request = request
+        self.disposition = disposition
+        self.statement = statement
+        self.name = name
+    }
+}
+
+/// The ledger of a server: one entry for each reply to come, in order. It decides for every message of the server
+/// whom it is for; a server is free only when it is empty.
+///
+/// Follows PostgreSQL's rules: after an error in the extended protocol everything up to the next Sync is skipped, and
+/// a CopyInResponse makes the server deaf to Sync until the copy ends (manual: "Extended Query", "COPY Operations").
+package struct ExpectedReplies: ~Copyable {
+    /// Entries held before the client is made to wait: bounds the memory of 10,000 requests in one write.
+    package static let limit = 4096
+
+    private var entries = Ring<ExpectedReply>(capacity: 16)
+    /// The request at the front has had a result (CommandComplete, EmptyQueryResponse, an error …), so that a
+    /// ReadyForQuery is in order.
+    private var frontHasResult = false
+    /// An error came and its Sync has not been seen yet: the server ignores what is sent until then.
+    package private(set) var skipsToSync = false
+    /// Where a COPY FROM STDIN stands.
+    package private(set) var copyIn = CopyIn.none
+    /// Syncs recorded so far; tells the segments of a pipeline apart.
+    package private(set) var segment: UInt32 = 0
+
+    package enum CopyIn: Equatable, Sendable {
+        case none
+        /// The server takes rows and has not been told of the end.
+        case taking
+        /// The end has been sent.
+        case ending
+    }
+
+    package init() {}
+
+    package var isEmpty: Bool { entries.isEmpty }
+    package var count: Int { entries.count }
+    package var isFull: Bool { entries.count >= Self.limit }
+    package var front: ExpectedReply? { entries.first }
+    /// Nothing is owed and nothing is being skipped or copied: with an idle transaction the server is free.
+    package var isSettled: Bool { entries.isEmpty && !skipsToSync && copyIn == .none }
+
+    // MARK: Requests
+
+    /// Notes a request that has been sent, or whose answer is ours.
+    package mutating func expect(_ reply: ExpectedReply) {
+        if copyIn == .taking { return }
+        if skipsToSync {
+            guard reply.request == .sync else { return }
+            skipsToSync = false
+        }
+        if reply.request == .sync { segment &+= 1 }
+        entries.append(reply)
+    }
+
+    /// A CopyDone or CopyFail is being sent.
+    package mutating func copyEndSent() {
+        switch copyIn {
+        case .taking: copyIn = .ending
+        case .ending: break
+        case .none:
+            if !entries.isEmpty && !skipsToSync { entries.append(ExpectedReply(.copyEnd)) }
+        }
+    }
+
+    // MARK: Replies
+
+    /// What the server's message means, for the kinds that touch the ledger.
+    package enum Verdict: Equatable, Sendable {
+        /// Part of the reply at the front.
+        case part(ExpectedReply)
+        /// The reply at the front ends with this message.
+        case completes(ExpectedReply)
+        /// The server said something nobody asked for: it is out of step and may not be used again.
+        case outOfStep
+    }
+
+    package mutating func parseComplete() -> Verdict { completing { $0 == .parse || $0 == .parseUnnamed } }
+    package mutating func bindComplete() -> Verdict { completing { $0 == .bind } }
+    package mutating func closeComplete() -> Verdict { completing { $0 == .close } }
+    package mutating func portalSuspended() -> Verdict { completing { $0 == .execute } }
+
+    /// RowDescription: ends a Describe, is part of a query.
+    package mutating func rowDescription() -> Verdict {
+        guard let front = entries.first else { return .outOfStep }
+        return front.request == .query
+            ? .part(front) : completing { $0 == .describeStatement || $0 == .describePortal }
+    }
+
+    package mutating func noData() -> Verdict {
+        completing { $0 == .describeStatement || $0 == .describePortal }
+    }
+
+    package func parameterDescription() -> Verdict { part { $0 == .describeStatement } }
+
+    /// DataRow, CopyOutResponse, and CopyData and CopyDone from the server.
+    package func rows() -> Verdict { part { $0 == .query || $0 == .execute } }
+
+    /// FunctionCallResponse.
+    package mutating func functionResult() -> Verdict {
+        let verdict = part { $0 == .functionCall }
+        if verdict != .outOfStep { frontHasResult = true }
+        return verdict
+    }
+
+    /// CommandComplete or EmptyQueryResponse: ends an Execute, is part of a query.
+    package mutating func commandComplete() -> Verdict {
+        guard copyIn != .taking, let front = entries.first else { return .outOfStep }
+        copyIn = .none
+        switch front.request {
+        case .query:
+            frontHasResult = true
+            return .part(front)
+        case .execute:
+            return completing { $0 == .execute }
+        default:
+            return .outOfStep
+        }
+    }
+
+    /// CopyInResponse: from here on the server ignores Syncs until it is told that the copy ends. Those sent
+    /// already, up to that point, will not be answered. The number of Syncs crossed out, or `nil` for out of step.
+    package mutating func copyInResponse() -> Int? {
+        guard copyIn == .none, let front = entries.first, front.request == .query || front.request == .execute
+        else { return nil }
+        copyIn = .taking
+        var crossedOut = 0
+        var index = 1
+        while index < entries.count {
+            switch entries[index].request {
+            case .copyEnd:
+                entries.remove(at: index)
+                copyIn = .ending
+                return crossedOut
+            case .sync:
+                entries.remove(at: index)
+                crossedOut += 1
+            default:
+                index += 1
+            }
+        }
+        return crossedOut
+    }
+
+    /// ErrorResponse. In the extended protocol every entry up to the next Sync is dropped: `dropped` is told of each,
+    /// the failed one first.
+    package mutating func error(dropped: (ExpectedReply) -> Void) -> Verdict {
+        guard let front = entries.first else { return .outOfStep }
+        copyIn = .none
+        switch front.request {
+        case .query, .functionCall, .sync:
+            frontHasResult = true
+            return .part(front)
+        case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close, .copyEnd:
+            while let entry = entries.first, entry.request != .sync {
+                dropped(entry)
+                entries.removeFirst()
+            }
+            frontHasResult = false
+            skipsToSync = entries.isEmpty
+            return .completes(front)
+        }
+    }
+
+    /// ReadyForQuery: ends a query, a function call or a Sync, and only when that has had its result.
+    package mutating func readyForQuery() -> Verdict {
+        guard let front = entries.first, copyIn == .none else { return .outOfStep }
+        switch front.request {
+        case .query, .functionCall:
+            guard frontHasResult else { return .outOfStep }
+        case .sync:
+            break
+        case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close, .copyEnd:
+            return .outOfStep
+        }
+        return completing { _ in true }
+    }
+
+    /// The next entry when its turn has come and its reply is ours to write; marks without replies are dropped
+    /// on the way. To be asked after every reply and every request until `nil`.
+    package mutating func takeAnswer() -> ExpectedReply? {
+        while let front = entries.first {
+            if front.request == .copyEnd {
+                entries.removeFirst()
+            } else if front.disposition == .answer {
+                return entries.removeFirst()
+            } else {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    fileprivate mutating func removeFirst() -> ExpectedReply? { entries.isEmpty ? nil : entries.removeFirst() }
+
+    private func part(_ fits: (Request) -> Bool) -> Verdict {
+        guard let front = entries.first, fits(front.request) else { return .outOfStep }
+        return .part(front)
+    }
+
+    private mutating func completing(_ fits: (Request) -> Bool) -> Verdict {
+        guard let front = entries.first, fits(front.request) else { return .outOfStep }
+        frontHasResult = false
+        return .completes(entries.removeFirst())
+    }
+}
+
+extension ExpectedReplies {
+    /// Everything still owed, for taking back what it was to change; nothing is owed after this.
+    package mutating func takeAll() -> [ExpectedReply] {
+        var all: [ExpectedReply] = []
+        while let entry = removeFirst() { all.append(entry) }
+        return all
+    }
+}
