@@ -36,6 +36,16 @@ struct ByteCursor {
     /// Everything that is left.
     mutating func takeRest() -> ByteString { take { _ in true } }
 
+    /// Steps over these bytes, if they come next.
+    mutating func skip(bytes wanted: [UInt8]) -> Bool {
+        guard wanted.count <= bytes.count - place, bytes[place..<place + wanted.count].elementsEqual(wanted)
+        else {
+            return false
+        }
+        place += wanted.count
+        return true
+    }
+
     /// Steps over this word, if it comes next, whatever the case of its ASCII letters.
     mutating func skip(word: StaticString) -> Bool {
         let word = ByteString(stringLiteral: word)

@@ -73,7 +73,8 @@ package enum SSLMode: UInt8, Choice {
     }
 }
 
-/// Diffie-Hellman key exchange for clients. PgBouncer's manual lists `legacy`, its code refuses it; here it is `auto`.
+/// Diffie-Hellman key exchange for clients. PgBouncer's manual lists `legacy`, its code refuses it; here it
+/// is `auto`.
 package enum DHEParams: UInt8, Choice {
     case auto, none, legacy
 

@@ -35,7 +35,8 @@ extension Codec<Int> {
     /// Bytes.
     static func size(_ range: ClosedRange<Int>) -> Codec {
         Codec(
-            expected: "a size from \(range.lowerBound) to \(range.upperBound) bytes, or a number with kB, MB or GB",
+            expected:
+                "a size from \(range.lowerBound) to \(range.upperBound) bytes, or a number with kB, MB or GB",
             parse: { Numbers.size($0).flatMap { range.contains($0) ? $0 : nil } },
             print: { ByteString(String($0)) })
     }
@@ -57,9 +58,12 @@ extension Codec<Bool> {
             expected: "0 or 1",
             parse: { text in
                 if let value = Numbers.integer(text) {
-                    return value >= -Limits.largestInteger - 1 && value <= Limits.largestInteger ? value != 0 : nil
+                    return value >= -Limits.largestInteger - 1 && value <= Limits.largestInteger
+                        ? value != 0 : nil
                 }
-                for (no, yes) in [("false", "true"), ("no", "yes"), ("off", "on")] as [(ByteString, ByteString)] {
+                for (no, yes) in [("false", "true"), ("no", "yes"), ("off", "on")]
+                    as [(ByteString, ByteString)]
+                {
                     if text.equalsIgnoringASCIICase(no) { return false }
                     if text.equalsIgnoringASCIICase(yes) { return true }
                 }
@@ -82,7 +86,9 @@ extension Codec<TimeSpan> {
         Codec(
             expected: "whole seconds from \(range.lowerBound) to \(range.upperBound)",
             parse: { text in
-                let span = Numbers.integer(text).flatMap { $0 < 0 ? nil : TimeSpan.seconds($0) } ?? Numbers.time(text)
+                let span =
+                    Numbers.integer(text).flatMap { $0 < 0 ? nil : TimeSpan.seconds($0) }
+                    ?? Numbers.time(text)
                 guard let span, range.contains(span.wholeSeconds), span == .seconds(span.wholeSeconds) else {
                     return nil
                 }
@@ -121,7 +127,9 @@ extension Codec<[ByteString]> {
             expected: "names separated by commas",
             parse: { text in
                 if text.bytes.contains(0) { return nil }
-                return text.bytes.split { $0.isSpace || $0 == UInt8(ascii: ",") }.map { ByteString(Array($0)) }
+                return text.bytes.split { $0.isSpace || $0 == UInt8(ascii: ",") }.map {
+                    ByteString(Array($0))
+                }
             },
             print: { names in ByteString(Array(names.map(\.bytes).joined(separator: Array(", ".utf8)))) })
     }

@@ -1,7 +1,8 @@
 package import Primitives
 
 extension GlobalSettings {
-    /// Every setting, in the order of `SHOW CONFIG`: by name, except that pool_mode precedes pool_idle_timeout.
+    /// Every setting, in the order of `SHOW CONFIG`: by name, except that pool_mode precedes
+    /// pool_idle_timeout.
     package static let rows: [Setting] = rowsToLogin + rowsFromMax
 
     /// The row of a setting, if there is one with exactly this name.

@@ -1,7 +1,8 @@
 package import Primitives
 
 /// Every setting of the `[pgbouncer]` section, with its default: one property here and one row in
-/// `GlobalSettings+Rows.swift`. Parser, console, reload rule, `conf/pglido.ini` and the README come from the row.
+/// `GlobalSettings+Rows.swift`. Parser, console, reload rule, `conf/pglido.ini` and the README come from the
+/// row.
 package struct GlobalSettings: Equatable, Sendable {
     /// Users who may log in to the console and run every command; checked when they log in.
     package var adminUsers: [ByteString] = []

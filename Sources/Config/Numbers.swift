@@ -43,7 +43,9 @@ enum Numbers {
     /// garbage as well: rounded to zero it would mean "never".
     static func time(_ text: ByteString) -> TimeSpan? {
         var cursor = ByteCursor(text)
-        guard let value = real(from: &cursor), let unit = unit(from: &cursor), cursor.atEnd else { return nil }
+        guard let value = real(from: &cursor), let unit = unit(from: &cursor), cursor.atEnd else {
+            return nil
+        }
         let microseconds = (value * unit).rounded()
         guard value >= 0, microseconds <= 9.2e15, value == 0 || microseconds >= 1 else { return nil }
         return .microseconds(Int(microseconds))
@@ -65,7 +67,9 @@ enum Numbers {
     /// What `strtod` takes, less infinities, not-a-numbers and hexadecimal fractions.
     private static func real(from cursor: inout ByteCursor) -> Double? {
         var hexadecimal = cursor
-        if let value = integer(from: &hexadecimal), hexadecimal.atEnd, isHexadecimal(cursor) { return Double(value) }
+        if let value = integer(from: &hexadecimal), hexadecimal.atEnd, isHexadecimal(cursor) {
+            return Double(value)
+        }
         let negative = sign(from: &cursor)
         let whole = cursor.take { $0.isDigit }
         var fraction = ByteString([])
@@ -130,7 +134,8 @@ enum Numbers {
 }
 
 extension TimeSpan {
-    /// Seconds as C prints them with `%g`: six digits at most, the short form for very large and very small ones.
+    /// Seconds as C prints them with `%g`: six digits at most, the short form for very large and very small
+    /// ones.
     package var shortSeconds: String {
         var digits = Array(String(wholeMicroseconds).utf8)
         if wholeMicroseconds == 0 { return "0" }
@@ -149,7 +154,9 @@ extension TimeSpan {
             return "\(mantissa)e\(exponent < 0 ? "-" : "+")\(size < 10 ? "0" : "")\(size)"
         }
         if exponent < 0 { return "0." + String(repeating: "0", count: -exponent - 1) + text }
-        if digits.count <= exponent + 1 { return text + String(repeating: "0", count: exponent + 1 - digits.count) }
+        if digits.count <= exponent + 1 {
+            return text + String(repeating: "0", count: exponent + 1 - digits.count)
+        }
         return "\(text.prefix(exponent + 1)).\(text.dropFirst(exponent + 1))"
     }
 }
