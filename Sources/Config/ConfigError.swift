@@ -78,4 +78,9 @@ package struct ConfigNotice: Equatable, Sendable {
     package enum Level: Equatable, Sendable { case warning, error }
     package let level: Level
     package let text: String
+
+    package init(level: Level, text: String) {
+        self.level = level
+        self.text = text
+    }
 }

@@ -10,6 +10,7 @@ package enum ConnectString {
     /// Why a text is no connection string; a sentence without secrets.
     package struct Problem: Error, Equatable, Sendable {
         package let text: String
+        package init(text: String) { self.text = text }
     }
 
     /// The pairs in their order. A value may be quoted, with `''` for a quote; it is never empty.

@@ -46,9 +46,10 @@ enum Numbers {
         guard let value = real(from: &cursor), let unit = unit(from: &cursor), cursor.atEnd else {
             return nil
         }
-        let microseconds = (value * unit).rounded()
+        let microseconds = value * unit
         guard value >= 0, microseconds <= 9.2e15, value == 0 || microseconds >= 1 else { return nil }
-        return .microseconds(Int(microseconds))
+        // Rounded by hand: `rounded()` would need the C library's mathematics.
+        return .microseconds(Int(microseconds + 0.5))
     }
 
     /// Microseconds in one of the unit that comes next; without a unit seconds.
@@ -67,7 +68,8 @@ enum Numbers {
     /// What `strtod` takes, less infinities, not-a-numbers and hexadecimal fractions.
     private static func real(from cursor: inout ByteCursor) -> Double? {
         var hexadecimal = cursor
-        if let value = integer(from: &hexadecimal), hexadecimal.atEnd, isHexadecimal(cursor) {
+        if isHexadecimal(cursor), let value = integer(from: &hexadecimal) {
+            cursor = hexadecimal
             return Double(value)
         }
         let negative = sign(from: &cursor)

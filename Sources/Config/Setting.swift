@@ -16,6 +16,7 @@ package enum ReloadRule: Equatable, Sendable {
 package struct BadValue: Error, Equatable, Sendable {
     /// What belongs there instead.
     package let expected: String
+    package init(expected: String) { self.expected = expected }
 }
 
 /// One row of the settings table.
