@@ -47,13 +47,12 @@ struct ByteCursor {
     }
 
     /// Steps over this word, if it comes next, whatever the case of its ASCII letters.
-    mutating func skip(word: StaticString) -> Bool {
-        let word = ByteString(stringLiteral: word)
+    mutating func skip(word: ByteString) -> Bool {
         guard word.count <= bytes.count - place else { return false }
-        let next = ByteString(Array(bytes[place..<place + word.count]))
-        guard next.equalsIgnoringASCIICase(word) else { return false }
-        place += word.count
-        return true
+        let found = bytes[place..<place + word.count]
+        let same = zip(found, word.bytes).allSatisfy { $0.asciiLowercased == $1.asciiLowercased }
+        if same { place += word.count }
+        return same
     }
 }
 

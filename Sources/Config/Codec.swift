@@ -114,7 +114,7 @@ extension Codec<ByteString?> {
 
     static var authDatabase: Codec {
         Codec(
-            expected: "a database name, and cannot use the reserved \"pgbouncer\" database as an auth_dbname",
+            expected: "a database name: cannot use the reserved \"pgbouncer\" database as an auth_dbname",
             parse: { $0 == "pgbouncer" || $0.bytes.contains(0) ? nil : .some($0.isEmpty ? nil : $0) },
             print: { $0 })
     }

@@ -55,10 +55,12 @@ package enum ConnectString {
 
     /// The text as an error may quote it: nothing from a password on.
     static func withoutSecrets(_ text: ByteString) -> ByteString {
+        let word: ByteString = "password"
         var cursor = ByteCursor(text)
         while !cursor.atEnd {
+            cursor.skip { $0.asciiLowercased != UInt8(ascii: "p") }
             let start = cursor.place
-            if cursor.skip(word: "password") {
+            if cursor.skip(word: word) {
                 return ByteString(Array(text.bytes.prefix(start)) + Array("password=...".utf8))
             }
             _ = cursor.next()

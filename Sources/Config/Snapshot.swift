@@ -42,8 +42,8 @@ package final class Snapshot: Sendable {
 
     package func peer(id: UInt16) -> PeerEntry? { peers.first { $0.id == id } }
 
-    /// The same configuration with other global settings.
-    private func with(global: GlobalSettings) -> Snapshot {
+    /// The same configuration with other global settings, such as those of the command line.
+    package func with(global: GlobalSettings) -> Snapshot {
         Snapshot(
             global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
             secrets: secrets)

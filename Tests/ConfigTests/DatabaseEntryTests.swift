@@ -20,11 +20,11 @@ import Testing
 
     @Test func everyKey() throws {
         let text: ByteString = """
-            host=one,::1,/dir,@abstract port=6000 dbname=d user=u password='p w' auth_user=au auth_query='select $1' \
-            auth_dbname=ad pool_size=1 min_pool_size=2 reserve_pool_size=3 max_db_connections=4 \
-            max_db_client_connections=5 server_lifetime=6 query_wait_timeout=7 pool_mode=Statement \
-            connect_query='set x=''y''' load_balance_hosts=disable client_encoding=ce datestyle=ds timezone=tz \
-            application_name=an
+            host=one,::1,/dir,@abstract port=6000 dbname=d user=u password='p w' auth_user=au \
+            auth_query='select $1' auth_dbname=ad pool_size=1 min_pool_size=2 reserve_pool_size=3 \
+            max_db_connections=4 max_db_client_connections=5 server_lifetime=6 query_wait_timeout=7 pool_mode=Statement \
+            connect_query='set x=''y''' load_balance_hosts=disable client_encoding=ce \
+            datestyle=ds timezone=tz application_name=an
             """
         var wanted = DatabaseEntry(name: "db")
         wanted.hosts = ["one", "::1", "/dir", "@abstract"]

@@ -3,7 +3,8 @@ import Glibc
 import Primitives
 import Testing
 
-/// The files in `conf/`. `PGLIDO_WRITE_CONF=1 swift test --filter SamplesTests` writes the generated one anew.
+/// The files in `conf/`.
+/// `PGLIDO_WRITE_CONF=1 swift test --filter SamplesTests` writes the generated one anew.
 @Suite struct SamplesTests {
     private static let folder = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 } + "/"
 
@@ -66,7 +67,8 @@ import Testing
         #expect(lines.allSatisfy { $0.filter { $0 == "|" }.count == 5 })
         #expect(
             lines.contains(
-                "| `query_wait_timeout` | `120` | at once | Longest time a client may wait for a server; 0 waits for ever. |"
+                "| `query_wait_timeout` | `120` | at once "
+                    + "| Longest time a client may wait for a server; 0 waits for ever. |"
             ))
     }
 }

@@ -14,7 +14,8 @@ import Testing
 
     @Test func databases() throws {
         let diff = try diff(
-            "[pgbouncer]\n[databases]\ngone = host=x\nsame = host=x\nmoved = host=x\ntuned = host=x user=u\n* = host=x",
+            "[pgbouncer]\n[databases]\ngone = host=x\nsame = host=x\nmoved = host=x\n"
+                + "tuned = host=x user=u\n* = host=x",
             "[pgbouncer]\n[databases]\nnew = host=x\nsame = host=x\nmoved = host=y pool_size=1\n"
                 + "tuned = host=x user=u pool_size=2 password=p\n* = host=y")
         #expect(diff.databases.added == ["new"])

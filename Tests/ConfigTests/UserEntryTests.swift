@@ -5,9 +5,9 @@ import Testing
 @Suite struct UserEntryTests {
     @Test func everyKey() throws {
         let text: ByteString = """
-            pool_size=1 reserve_pool_size=2 pool_mode=session max_user_connections=3 max_user_client_connections=4 \
-            query_timeout=5 query_wait_timeout=6 idle_transaction_timeout=7 transaction_timeout=8 \
-            client_idle_timeout=9
+            pool_size=1 reserve_pool_size=2 pool_mode=session max_user_connections=3 \
+            max_user_client_connections=4 query_timeout=5 query_wait_timeout=6 \
+            idle_transaction_timeout=7 transaction_timeout=8 client_idle_timeout=9
             """
         var wanted = UserEntry(name: "u")
         wanted.poolSize = 1
