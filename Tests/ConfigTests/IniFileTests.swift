@@ -108,7 +108,9 @@ import Testing
         var texts: [ByteString: ByteString] = [:]
         let filler = ByteString([UInt8](repeating: 0x0A, count: 8 << 20))
         let names: [ByteString] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
-        for (name, next) in zip(names, names.dropFirst() + ["j"]) { texts[name] = "%include " + next + filler }
+        for (name, next) in zip(names, names.dropFirst() + ["j"]) {
+            texts[name] = "%include " + next + filler
+        }
         #expect(read(texts).errors.map(\.kind) == [.tooLarge, .includeFailed])
     }
 
