@@ -1,5 +1,5 @@
 /// How much of anything a configuration may hold. Everything that reads files compares with these.
-package enum Limits {
+enum Limits {
     /// Integers of settings are 32 bits wide, as in PgBouncer.
     static let largestInteger = 2_147_483_647
     /// One line of an ini file; a connection string with the longest password fits.
@@ -16,5 +16,5 @@ package enum Limits {
     static let databaseNameBytes = 63
     static let userNameBytes = 127
     /// A password or secret of the user list.
-    package static let secretBytes = 65_530
+    static let secretBytes = 65_530
 }
