@@ -55,4 +55,5 @@ let package = Package(
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
         tests("Primitives", ["Primitives"]),
+        tests("Config", ["Config", "Primitives"]),
     ])

@@ -1,0 +1,111 @@
+package import Primitives
+
+/// A setting that is one of a few words.
+protocol Choice: CaseIterable, Equatable, Sendable {
+    /// The word, as configuration files and `SHOW` write it.
+    var name: ByteString { get }
+}
+
+/// When a server goes back to its pool.
+package enum PoolMode: UInt8, Choice {
+    case session
+    case transaction
+    case statement
+
+    package var name: ByteString {
+        switch self {
+        case .session: "session"
+        case .transaction: "transaction"
+        case .statement: "statement"
+        }
+    }
+}
+
+/// How clients prove who they are.
+package enum AuthType: UInt8, Choice {
+    case any, trust, plain, md5, cert, hba, ldap, pam
+    case scramSHA256
+
+    package var name: ByteString {
+        switch self {
+        case .any: "any"
+        case .trust: "trust"
+        case .plain: "plain"
+        case .md5: "md5"
+        case .cert: "cert"
+        case .hba: "hba"
+        case .ldap: "ldap"
+        case .pam: "pam"
+        case .scramSHA256: "scram-sha-256"
+        }
+    }
+
+    /// Whether logins look at auth_file.
+    package var readsAuthFile: Bool {
+        switch self {
+        case .any, .pam: false
+        case .trust, .plain, .md5, .cert, .hba, .ldap, .scramSHA256: true
+        }
+    }
+}
+
+/// Whether a connection may or must use TLS, and what is checked.
+package enum SSLMode: UInt8, Choice {
+    case disable, allow, prefer, require, verifyCA, verifyFull
+
+    package var name: ByteString {
+        switch self {
+        case .disable: "disable"
+        case .allow: "allow"
+        case .prefer: "prefer"
+        case .require: "require"
+        case .verifyCA: "verify-ca"
+        case .verifyFull: "verify-full"
+        }
+    }
+
+    /// Whether a connection without TLS is refused.
+    package var demandsTLS: Bool {
+        switch self {
+        case .disable, .allow, .prefer: false
+        case .require, .verifyCA, .verifyFull: true
+        }
+    }
+}
+
+/// Diffie-Hellman key exchange for clients. PgBouncer's manual lists `legacy`, its code refuses it; here it
+/// is `auto`.
+package enum DHEParams: UInt8, Choice {
+    case auto, none, legacy
+
+    package var name: ByteString {
+        switch self {
+        case .auto: "auto"
+        case .none: "none"
+        case .legacy: "legacy"
+        }
+    }
+}
+
+/// Where syslog files our messages.
+package enum SyslogFacility: UInt8, Choice {
+    case auth, authpriv, daemon, user
+    case local0, local1, local2, local3, local4, local5, local6, local7
+
+    package var name: ByteString { ByteString("\(self)") }
+}
+
+/// Which member of a host list a new server connection uses.
+package enum LoadBalanceHosts: UInt8, Choice {
+    /// The next one each time.
+    case roundRobin
+    /// The same one until it fails.
+    case disable
+
+    package var name: ByteString {
+        switch self {
+        case .roundRobin: "round-robin"
+        case .disable: "disable"
+        }
+    }
+}

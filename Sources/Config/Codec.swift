@@ -1,0 +1,147 @@
+import Primitives
+
+/// How a value is read from text and written as text: both directions in one place, so they cannot disagree.
+struct Codec<Value: Sendable>: Sendable {
+    /// What belongs there, for error messages: "an integer from 0 to 5".
+    let expected: String
+    /// `nil`: not a value of this kind.
+    let parse: @Sendable (ByteString) -> Value?
+    /// `nil`: not set, NULL in `SHOW CONFIG`.
+    let print: @Sendable (Value) -> ByteString?
+}
+
+extension Codec<Int> {
+    /// A plain integer of a range.
+    static func count(_ range: ClosedRange<Int>) -> Codec {
+        Codec(
+            expected: "an integer from \(range.lowerBound) to \(range.upperBound)",
+            parse: { Numbers.integer($0).flatMap { range.contains($0) ? $0 : nil } },
+            print: { ByteString(String($0)) })
+    }
+
+    /// A limit that negative numbers switch off, as 0 does; so what is kept is never negative.
+    static var limit: Codec {
+        Codec(
+            expected: "an integer up to \(Limits.largestInteger), 0 for no limit",
+            parse: { text in
+                guard let value = Numbers.integer(text), value >= -Limits.largestInteger - 1,
+                    value <= Limits.largestInteger
+                else { return nil }
+                return max(0, value)
+            },
+            print: { ByteString(String($0)) })
+    }
+
+    /// Bytes.
+    static func size(_ range: ClosedRange<Int>) -> Codec {
+        Codec(
+            expected:
+                "a size from \(range.lowerBound) to \(range.upperBound) bytes, or a number with kB, MB or GB",
+            parse: { Numbers.size($0).flatMap { range.contains($0) ? $0 : nil } },
+            print: { ByteString(String($0)) })
+    }
+}
+
+extension Codec<UInt16> {
+    static var port: Codec {
+        Codec(
+            expected: "a port from 0 to 65535",
+            parse: { Numbers.integer($0).flatMap(UInt16.init(exactly:)) },
+            print: { ByteString(String($0)) })
+    }
+}
+
+extension Codec<Bool> {
+    /// Any integer but 0 means yes, as in PgBouncer; words are understood as well.
+    static var flag: Codec {
+        Codec(
+            expected: "0 or 1",
+            parse: { text in
+                if let value = Numbers.integer(text) {
+                    return value >= -Limits.largestInteger - 1 && value <= Limits.largestInteger
+                        ? value != 0 : nil
+                }
+                for (no, yes) in [("false", "true"), ("no", "yes"), ("off", "on")]
+                    as [(ByteString, ByteString)]
+                {
+                    if text.equalsIgnoringASCIICase(no) { return false }
+                    if text.equalsIgnoringASCIICase(yes) { return true }
+                }
+                return nil
+            },
+            print: { $0 ? "1" : "0" })
+    }
+}
+
+extension Codec<TimeSpan> {
+    static var time: Codec {
+        Codec(
+            expected: "a time: seconds from 0 to 9200000000, or a number with us, ms, s, min, h or d",
+            parse: { Numbers.time($0) },
+            print: { ByteString($0.shortSeconds) })
+    }
+
+    /// Settings that PgBouncer keeps as a whole number of seconds.
+    static func wholeSeconds(_ range: ClosedRange<Int>) -> Codec {
+        Codec(
+            expected: "whole seconds from \(range.lowerBound) to \(range.upperBound)",
+            parse: { text in
+                let span =
+                    Numbers.integer(text).flatMap { $0 < 0 ? nil : TimeSpan.seconds($0) }
+                    ?? Numbers.time(text)
+                guard let span, range.contains(span.wholeSeconds), span == .seconds(span.wholeSeconds) else {
+                    return nil
+                }
+                return span
+            },
+            print: { ByteString(String($0.wholeSeconds)) })
+    }
+}
+
+extension Codec<ByteString> {
+    static var text: Codec {
+        Codec(expected: "text without zero bytes", parse: { $0.bytes.contains(0) ? nil : $0 }, print: { $0 })
+    }
+}
+
+extension Codec<ByteString?> {
+    /// Text that may be missing; no text at all is the same as missing.
+    static var optionalText: Codec {
+        Codec(
+            expected: "text without zero bytes",
+            parse: { $0.bytes.contains(0) ? nil : .some($0.isEmpty ? nil : $0) }, print: { $0 })
+    }
+
+    static var authDatabase: Codec {
+        Codec(
+            expected: "a database name: cannot use the reserved \"pgbouncer\" database as an auth_dbname",
+            parse: { $0 == "pgbouncer" || $0.bytes.contains(0) ? nil : .some($0.isEmpty ? nil : $0) },
+            print: { $0 })
+    }
+}
+
+extension Codec<[ByteString]> {
+    /// Names separated by commas or spaces.
+    static var list: Codec {
+        Codec(
+            expected: "names separated by commas",
+            parse: { text in
+                if text.bytes.contains(0) { return nil }
+                return text.bytes.split { $0.isSpace || $0 == UInt8(ascii: ",") }.map {
+                    ByteString(Array($0))
+                }
+            },
+            print: { names in ByteString(Array(names.map(\.bytes).joined(separator: Array(", ".utf8)))) })
+    }
+}
+
+extension Codec where Value: Choice {
+    /// One of the words, whatever the case of its letters.
+    static func choice() -> Codec {
+        let words = Value.allCases.map(\.name.lossyText)
+        return Codec(
+            expected: "one of " + words.joined(separator: ", "),
+            parse: { text in Value.allCases.first { $0.name.equalsIgnoringASCIICase(text) } },
+            print: { $0.name })
+    }
+}

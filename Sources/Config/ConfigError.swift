@@ -1,0 +1,86 @@
+package import Primitives
+
+/// Why a file could not be read, in the system's words.
+package struct FileProblem: Error, Equatable, Sendable {
+    package let reason: String
+    package init(_ reason: String) { self.reason = reason }
+}
+
+/// Reads a whole file. The only way this target gets at files.
+package typealias FileReader = (_ path: ByteString) -> Result<ByteString, FileProblem>
+
+/// One thing that is wrong with a configuration: where, what was found, what belongs there.
+package struct ConfigError: Error, Equatable, Sendable {
+    package enum Kind: Equatable, Sendable {
+        case unreadable, syntax, includeTooDeep, includeFailed, tooLarge
+        case unknownSection, missingMainSection, valueWithoutSection
+        case unknownSetting, badValue, notReloadable
+        case brokenAuthFile, nameTooLong, secretTooLong
+    }
+
+    package let kind: Kind
+    /// Empty when the value did not come from a file.
+    package let file: ByteString
+    /// From 1; 0 when the whole file is meant.
+    package let line: Int
+    /// The setting or the name of the entry; empty when there is none.
+    package let setting: ByteString
+    /// What stood there. Without secrets.
+    package let found: ByteString
+    /// What belongs there, or what is wrong: the end of the sentence.
+    package let expected: String
+
+    init(
+        _ kind: Kind, _ place: IniFile.Place, setting: ByteString = "", found: ByteString = "",
+        expected: String = ""
+    ) {
+        self.kind = kind
+        file = place.file
+        line = place.line
+        self.setting = setting
+        self.found = found
+        self.expected = expected
+    }
+
+    /// The log line: PgBouncer's words first, because people search for them, then ours.
+    package var text: String { expected.isEmpty ? opening : opening + ": " + expected }
+
+    private var opening: String {
+        let place = file.isEmpty ? "" : line > 0 ? " (\(file.quotable):\(line))" : " (\(file.quotable))"
+        let inFile = file.isEmpty ? "" : " in configuration" + place
+        return switch kind {
+        case .unreadable: "could not load file \"\(file.quotable)\""
+        case .syntax: "syntax error" + inFile + ", stopping loading"
+        case .includeTooDeep: "include nesting level too deep" + place + ", stopping loading"
+        case .includeFailed: "error processing include file" + inFile + ", stopping loading"
+        case .tooLarge: "configuration is too large" + place + ", stopping loading"
+        case .unknownSection: "invalid section \"\(found.quotable)\"" + inFile
+        case .missingMainSection: "load_init_file: main section missing from config file" + place
+        case .valueWithoutSection: "load_init_file: value without section: \(setting.quotable)" + place
+        case .unknownSetting: "unknown parameter: pgbouncer/\(setting.quotable)" + place
+        case .badValue: "invalid value \"\(found.quotable)\" for parameter \(setting.quotable)" + inFile
+        case .notReloadable: "parameter \(setting.quotable) cannot be changed now"
+        case .brokenAuthFile: "broken auth file" + place
+        case .nameTooLong: "username too long in auth file" + place
+        case .secretTooLong: "password too long in auth file" + place
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration; none of it is in force.
+package struct ConfigErrors: Error, Equatable, Sendable {
+    /// What could not be read as lines first, then what the lines say; never empty.
+    package let errors: [ConfigError]
+}
+
+/// A line for the log about a configuration that is in force all the same.
+package struct ConfigNotice: Equatable, Sendable {
+    package enum Level: Equatable, Sendable { case warning, error }
+    package let level: Level
+    package let text: String
+
+    package init(level: Level, text: String) {
+        self.level = level
+        self.text = text
+    }
+}

@@ -1,0 +1,53 @@
+import Primitives
+
+/// Texts made from the settings table.
+extension GlobalSettings {
+    /// The contents of `conf/pglido.ini`: every setting with what it means and its default, commented out.
+    package static func sampleIni() -> String {
+        var text = """
+            ;; Every setting with its default. Generated from the settings table; see README.
+            ;; A line that starts with ; or # is a comment. %include FILE reads another file here.
+
+            [databases]
+            ;; name = connection string
+            ;mydb = host=127.0.0.1 port=5432 dbname=mydb
+            ;; names without an entry of their own
+            ;* = host=127.0.0.1
+
+            [users]
+            ;; name = settings of this user
+            ;reporting = pool_mode=session max_user_connections=5
+
+            [peers]
+            ;; peer_id = where that process listens
+            ;1 = host=127.0.0.1 port=6433
+
+            [pgbouncer]
+
+            """
+        let defaults = GlobalSettings()
+        for row in rows {
+            let value = row.defaultText ?? row.text(in: defaults)
+            let assignment = value.isEmpty ? ";\(row.name) =" : ";\(row.name) = \(value.lossyText)"
+            text += "\n;; \(row.doc)\(row.isReloadable ? "" : " Counts only at the start.")\n\(assignment)\n"
+        }
+        return text
+    }
+
+    /// The table of settings in the README, in Markdown.
+    package static func markdownTable() -> String {
+        var text = "| setting | default | counts | meaning |\n|---|---|---|---|\n"
+        for row in rows {
+            let value = row.defaultText.map { $0.isEmpty ? "empty" : "`\($0.lossyText)`" } ?? "not set"
+            let counts =
+                switch row.reload {
+                case .now: "at once"
+                case .newConnections: "new connections"
+                case .newPools: "at once, new servers"
+                case .restart: "at the start"
+                }
+            text += "| `\(row.name)` | \(value) | \(counts) | \(row.doc) |\n"
+        }
+        return text
+    }
+}

@@ -1,0 +1,50 @@
+import Primitives
+
+/// What PgBouncer can do and this program cannot do yet. A configuration that asks for it is refused:
+/// silently doing something else would be worse. Whoever builds one of these deletes its row.
+enum NotYet {
+    struct Row: Sendable {
+        /// The setting whose line an error names.
+        let setting: ByteString
+        let sentence: String
+        let applies: @Sendable (Snapshot) -> Bool
+    }
+
+    static let rows: [Row] = [
+        Row(setting: "client_tls_sslmode", sentence: "TLS for clients is not available yet; use disable") {
+            $0.global.clientTLSSSLMode != .disable
+        },
+        Row(
+            setting: "server_tls_sslmode",
+            sentence: "TLS towards servers is not available yet; use prefer or disable"
+        ) {
+            $0.global.serverTLSSSLMode.demandsTLS
+        },
+        Row(
+            setting: "auth_type",
+            sentence: "this way to log in is not available yet; use scram-sha-256, md5 or trust"
+        ) {
+            switch $0.global.authType {
+            case .cert, .hba, .ldap, .pam: true
+            case .any, .trust, .plain, .md5, .scramSHA256: false
+            }
+        },
+        Row(setting: "auth_user", sentence: "auth_query is not available yet; put the users into auth_file") {
+            $0.global.authUser != nil
+        },
+        Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
+            $0.global.soReuseport && !$0.peers.isEmpty
+        },
+    ]
+
+    struct DatabaseRow: Sendable {
+        let sentence: String
+        let applies: @Sendable (DatabaseEntry) -> Bool
+    }
+
+    static let databaseRows: [DatabaseRow] = [
+        DatabaseRow(sentence: "auth_user is not available yet; put the users into auth_file") {
+            $0.authUser != nil
+        }
+    ]
+}

@@ -1,0 +1,178 @@
+package import Primitives
+
+extension Snapshot {
+    /// A configuration that is good, and what the log should say about it.
+    package struct Loaded: Sendable {
+        package let snapshot: Snapshot
+        package let notices: [ConfigNotice]
+    }
+
+    /// Reads a configuration file, what it includes, and the user list it names: all of it or nothing.
+    ///
+    /// When the user list cannot be read the load succeeds all the same, as in PgBouncer, and
+    /// `previousSecrets` stay; a user list that is there but broken is an error like any other.
+    package static func load(
+        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
+    ) -> Result<Loaded, ConfigErrors> {
+        var loader = Loader(path: path)
+        let ini = IniFile.read(path, with: read)
+        loader.understand(ini)
+        if loader.errors.isEmpty { loader.readSecrets(previousSecrets, read) }
+        let snapshot = loader.snapshot
+        loader.refuseMissing(snapshot)
+        if !loader.errors.isEmpty {
+            return .failure(ConfigErrors(errors: Array(loader.errors.prefix(Limits.errors))))
+        }
+        return .success(Loaded(snapshot: snapshot, notices: loader.notices))
+    }
+}
+
+/// Gives the lines of an ini file their meaning.
+private struct Loader {
+    var errors: [ConfigError] = []
+    var notices: [ConfigNotice] = []
+    private let path: ByteString
+    private var global = GlobalSettings()
+    private var databases: [DatabaseEntry] = []
+    private var autoDatabase: DatabaseEntry?
+    private var users: [UserEntry] = []
+    private var peers: [PeerEntry] = []
+    private var secrets: [ByteString: ByteString] = [:]
+    /// The lines that count, for errors found only when everything is known.
+    private var settingLines: [ByteString: IniFile.Entry] = [:]
+    private var databaseLines: [ByteString: IniFile.Entry] = [:]
+
+    init(path: ByteString) {
+        self.path = path
+        global.conffile = path
+    }
+
+    var snapshot: Snapshot {
+        Snapshot(
+            global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
+            secrets: secrets)
+    }
+
+    mutating func understand(_ ini: IniFile) {
+        errors = ini.errors
+        check(ini.sections)
+        for entry in ini.entries where errors.count < Limits.errors {
+            switch entry.section {
+            case nil: errors.append(ConfigError(.valueWithoutSection, entry.place, setting: entry.key))
+            case "pgbouncer": setGlobal(entry)
+            case "databases": addDatabase(entry)
+            case "users": addUser(entry)
+            case "peers": addPeer(entry)
+            default: break  // the section has been refused already
+            }
+        }
+    }
+
+    private mutating func check(_ sections: [IniFile.Section]) {
+        var mainSections = 0
+        for section in sections {
+            switch section.name {
+            case "pgbouncer":
+                mainSections += 1
+                // PgBouncer starts again from the defaults here, which hardly anybody means.
+                if mainSections == 2 {
+                    warn("section [pgbouncer] again: it adds to the first one", section.place)
+                }
+            case "databases", "users", "peers": break
+            default:
+                let expected = "expected pgbouncer, databases, users or peers"
+                errors.append(
+                    ConfigError(.unknownSection, section.place, found: section.name, expected: expected))
+            }
+        }
+        // A file that was not read to its end may have the section further on.
+        if mainSections == 0, errors.isEmpty {
+            let place = IniFile.Place(file: path, line: 0)
+            errors.append(ConfigError(.missingMainSection, place, expected: "expected a line [pgbouncer]"))
+        }
+    }
+
+    private mutating func warn(_ text: String, _ place: IniFile.Place) {
+        notices.append(ConfigNotice(level: .warning, text: "\(text) (\(place.file.quotable):\(place.line))"))
+    }
+
+    private mutating func refuse(_ entry: IniFile.Entry, _ expected: String) {
+        let found = ConnectString.withoutSecrets(entry.value)
+        errors.append(
+            ConfigError(.badValue, entry.place, setting: entry.key, found: found, expected: expected))
+    }
+
+    // MARK: Lines
+
+    private mutating func setGlobal(_ entry: IniFile.Entry) {
+        guard let row = GlobalSettings.row(named: entry.key) else {
+            let expected = Suggestion.text(for: entry.key)
+            errors.append(ConfigError(.unknownSetting, entry.place, setting: entry.key, expected: expected))
+            return
+        }
+        do throws(BadValue) {
+            try row.parse(entry.value, into: &global)
+            settingLines[entry.key] = entry
+        } catch {
+            refuse(entry, "expected " + error.expected)
+        }
+    }
+
+    private mutating func addDatabase(_ entry: IniFile.Entry) {
+        do throws(ConnectString.Problem) {
+            let database = try DatabaseEntry(name: entry.key, entry.value)
+            if database.password != nil, database.user == nil {
+                warn("password without user has no effect for database \(entry.key.quotable)", entry.place)
+            }
+            databaseLines[entry.key] = entry
+            if entry.key == "*" { autoDatabase = database } else { databases.append(database) }
+        } catch {
+            refuse(entry, error.text)
+        }
+    }
+
+    private mutating func addUser(_ entry: IniFile.Entry) {
+        do throws(ConnectString.Problem) {
+            users.append(try UserEntry(name: entry.key, entry.value))
+        } catch {
+            refuse(entry, error.text)
+        }
+    }
+
+    private mutating func addPeer(_ entry: IniFile.Entry) {
+        do throws(ConnectString.Problem) {
+            peers.append(try PeerEntry(name: entry.key, entry.value))
+        } catch {
+            refuse(entry, error.text)
+        }
+    }
+
+    // MARK: When all lines are known
+
+    mutating func readSecrets(_ previous: [ByteString: ByteString], _ read: FileReader) {
+        guard global.authType.readsAuthFile, let file = global.authFile else { return }
+        switch read(file) {
+        case .failure(let problem):
+            secrets = previous
+            let text = "could not open auth_file \(file.quotable): \(problem.reason)"
+            notices.append(ConfigNotice(level: .error, text: text))
+        case .success(let text):
+            do throws(ConfigError) {
+                secrets = try Userlist.parse(text, file: file)
+            } catch {
+                errors.append(error)
+            }
+        }
+    }
+
+    mutating func refuseMissing(_ snapshot: Snapshot) {
+        for row in NotYet.rows where row.applies(snapshot) {
+            if let line = settingLines[row.setting] { refuse(line, row.sentence) }
+        }
+        for database in snapshot.databases + [snapshot.autoDatabase].compactMap(\.self) {
+            for row in NotYet.databaseRows where row.applies(database) {
+                if let line = databaseLines[database.name] { refuse(line, row.sentence) }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+package import Primitives
+
+/// One line of `[users]`: limits of a user. What is `nil` comes from the database's line or the global
+/// settings.
+package struct UserEntry: Equatable, Sendable {
+    package var name: ByteString
+    /// 0 sets no limit.
+    package var poolSize: Int?
+    package var reservePoolSize: Int?
+    package var poolMode: PoolMode?
+    /// Never 0.
+    package var maxUserConnections: Int?
+    /// Never 0.
+    package var maxUserClientConnections: Int?
+    /// Never 0.
+    package var queryTimeout: TimeSpan?
+    /// 0 waits for ever.
+    package var queryWaitTimeout: TimeSpan?
+    /// Never 0.
+    package var idleTransactionTimeout: TimeSpan?
+    /// Never 0.
+    package var transactionTimeout: TimeSpan?
+    /// Never 0.
+    package var clientIdleTimeout: TimeSpan?
+
+    package init(name: ByteString) { self.name = name }
+
+    /// Reads the text of the line, which may be empty. The error is a sentence that says what is wrong.
+    package init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
+        if name.count > Limits.userNameBytes {
+            throw ConnectString.Problem(text: "too long user name: at most \(Limits.userNameBytes) bytes")
+        }
+        self.init(name: name)
+        for pair in try ConnectString.pairs(text) {
+            let value = PairReader(pair: pair)
+            switch pair.key {
+            case "pool_size": poolSize = try value.count()
+            case "reserve_pool_size": reservePoolSize = try value.count()
+            case "pool_mode": poolMode = try value.choice("pool mode")
+            case "max_user_connections": maxUserConnections = try value.count(least: 1)
+            case "max_user_client_connections": maxUserClientConnections = try value.count(least: 1)
+            case "query_timeout": queryTimeout = try value.time(zeroIsUnset: true)
+            case "query_wait_timeout": queryWaitTimeout = try value.time(zeroIsUnset: false)
+            case "idle_transaction_timeout": idleTransactionTimeout = try value.time(zeroIsUnset: true)
+            case "transaction_timeout": transactionTimeout = try value.time(zeroIsUnset: true)
+            case "client_idle_timeout": clientIdleTimeout = try value.time(zeroIsUnset: true)
+            default:
+                throw ConnectString.Problem(text: "unrecognized user parameter: \(pair.key.quotable)")
+            }
+        }
+    }
+}
+
+/// One line of `[peers]`: another pooler process that may hold the client a cancel request is for.
+package struct PeerEntry: Equatable, Sendable {
+    /// From 1.
+    package var id: UInt16
+    package var host: ByteString
+    package var port: UInt16 = 6432
+    /// Cancel requests in flight to the peer at once; `nil` for `default_pool_size`.
+    package var poolSize: Int?
+
+    package init(id: UInt16, host: ByteString) {
+        self.id = id
+        self.host = host
+    }
+
+    /// Reads the text of the line. The error is a sentence that says what is wrong.
+    package init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
+        guard let id = Numbers.decimal(name).flatMap(UInt16.init(exactly:)), id > 0 else {
+            throw ConnectString.Problem(text: "ids of peers must be a number larger than 0 and at most 65535")
+        }
+        self.init(id: id, host: "")
+        for pair in try ConnectString.pairs(text) {
+            switch pair.key {
+            case "host": host = pair.value
+            case "port": port = try PairReader(pair: pair).port()
+            case "pool_size": poolSize = try PairReader(pair: pair).count()
+            default:
+                throw ConnectString.Problem(text: "unrecognized connection parameter: \(pair.key.quotable)")
+            }
+        }
+        if host.isEmpty { throw ConnectString.Problem(text: "host was not provided for peer \(id)") }
+    }
+}
