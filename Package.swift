@@ -55,4 +55,6 @@ let package = Package(
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
         tests("Primitives", ["Primitives"]),
+        tests("Crypto", ["Primitives", "Crypto"]),
+        tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
     ])

@@ -188,7 +188,7 @@ extension ClientAuth {
             return .rejected(.sasl(.malformedScram))
         }
         var challenger = challenger(&cache)
-        switch challenger.first(response, entropy: &entropy) {
+        switch challenger.first(response, ownNonce: freshNonce(&entropy)) {
         case .failure(let rejection):
             return .rejected(.sasl(rejection.reason))
         case .success(let serverFirst):

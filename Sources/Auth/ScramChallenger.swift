@@ -1,11 +1,11 @@
 import Crypto
-import Primitives
+package import Primitives
 
 /// The side of a SCRAM-SHA-256 exchange that asks for the proof (RFC 5802): we, towards a client.
 ///
 /// It goes the whole way for every user. `doomed` only takes effect where the proof is checked, so that nobody
 /// learns earlier, or from the shape of the exchange, that a user does not exist.
-struct ScramChallenger: Sendable {
+package struct ScramChallenger: Sendable {
     private enum Phase: Sendable {
         /// Nothing has come from the client. Leads to: challenged, finished.
         case new
@@ -27,19 +27,17 @@ struct ScramChallenger: Sendable {
     private var phase = Phase.new
 
     /// `doomed`: fail at the end for this reason, whatever the proof.
-    init(verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?) {
+    package init(verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?) {
         self.verifier = verifier
         self.doomed = doomed
     }
 
-    /// client-first-message in, server-first-message out.
-    mutating func first(
-        _ message: ByteView, entropy: inout any Entropy
-    ) -> Result<ByteString, ScramRejection> {
+    /// client-first-message in, server-first-message out. `ownNonce`: our half, fresh for every exchange.
+    package mutating func first(_ message: ByteView, ownNonce: ByteString) -> Result<ByteString, ScramRejection> {
         guard case .new = phase else { return .failure(.init(.outOfTurn)) }
         phase = .finished
         return ClientFirst.parse(message).map { client in
-            let nonce = ByteString(client.nonce.bytes + freshNonce(&entropy).bytes)
+            let nonce = ByteString(client.nonce.bytes + ownNonce.bytes)
             let serverFirst = serverFirst(nonce)
             phase = .challenged(
                 Challenge(
@@ -50,7 +48,7 @@ struct ScramChallenger: Sendable {
     }
 
     /// client-final-message in; server-final-message and the client's keys out.
-    mutating func final(_ message: ByteView) -> Result<(ByteString, ScramKeys), ScramRejection> {
+    package mutating func final(_ message: ByteView) -> Result<(ByteString, ScramKeys), ScramRejection> {
         guard case .challenged(let challenge) = phase else { return .failure(.init(.outOfTurn)) }
         phase = .finished
         guard let client = ClientFinal(message) else { return .failure(.init(.malformedScram)) }
@@ -84,8 +82,8 @@ struct ScramChallenger: Sendable {
 }
 
 /// A reason as an error, for `Result`.
-struct ScramRejection: Error {
-    let reason: ClientAuthFailure.Reason
+package struct ScramRejection: Error {
+    package let reason: ClientAuthFailure.Reason
     init(_ reason: ClientAuthFailure.Reason) { self.reason = reason }
 }
 

@@ -1,34 +1,34 @@
-import Crypto
-import Primitives
+package import Crypto
+package import Primitives
 
 /// The side of a SCRAM-SHA-256 exchange that proves it knows the password: we, towards a server.
 ///
 /// The server must prove itself as well: until `verify` has said yes, nothing it says is to be believed.
-struct ScramProver: Sendable {
+package struct ScramProver: Sendable {
     private let nonce: ByteString
     private let clientFirstBare: ByteString
 
     init(entropy: inout any Entropy) { self.init(nonce: freshNonce(&entropy)) }
 
     /// With a nonce of the caller's; the user is in the start-up packet, so "n=" stays empty.
-    init(nonce: ByteString, user: ByteString = "") {
+    package init(nonce: ByteString, user: ByteString = "") {
         self.nonce = nonce
         clientFirstBare = joined("n=", user, ",r=", nonce)
     }
 
-    var clientFirst: ByteString { joined("n,,", clientFirstBare) }
+    package var clientFirst: ByteString { joined("n,,", clientFirstBare) }
 
     /// What a server-first-message asks for.
-    struct ServerFirst: Sendable {
+    package struct ServerFirst: Sendable {
         let nonce: ByteString
         let salt: ByteString
         /// 1...ScramLimits.iterations
-        let iterations: Int
+        package let iterations: Int
         fileprivate let text: ByteString
     }
 
     /// `nil` when it is malformed, out of bounds, or does not continue our nonce.
-    func parse(serverFirst message: ByteView) -> ServerFirst? {
+    package func parse(serverFirst message: ByteView) -> ServerFirst? {
         var attributes = ScramAttributes(message)
         guard let nonce = attributes.next(named: 0x72), nonce.isScramNonce, nonce.count > self.nonce.count,
             self.nonce.equals(nonce.slice(0, self.nonce.count)),
@@ -42,7 +42,7 @@ struct ScramProver: Sendable {
     }
 
     /// client-final-message, and the signature the server must answer with.
-    func answer(_ server: ServerFirst, keys: ScramKeys) -> (clientFinal: ByteString, signature: Digest256) {
+    package func answer(_ server: ServerFirst, keys: ScramKeys) -> (clientFinal: ByteString, signature: Digest256) {
         let withoutProof = joined("c=biws,r=", server.nonce)
         let authMessage = joined(clientFirstBare, ",", server.text, ",", withoutProof)
         let clientKey = keys.clientKey
@@ -52,7 +52,7 @@ struct ScramProver: Sendable {
     }
 
     /// Whether a server-final-message carries this signature; `nil` when it is malformed or an error ("e=").
-    static func verify(serverFinal message: ByteView, signature: Digest256) -> Bool? {
+    package static func verify(serverFinal message: ByteView, signature: Digest256) -> Bool? {
         var attributes = ScramAttributes(message)
         guard let value = attributes.next(named: 0x76), attributes.isAtEnd, let sent = Digest256(base64: value)
         else { return nil }

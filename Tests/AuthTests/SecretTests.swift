@@ -1,0 +1,86 @@
+import Auth
+import Crypto
+import Primitives
+import Testing
+
+@Suite struct SecretTests {
+    @Test func kinds() {
+        let digits = "0123456789abcdef0123456789abcdef"
+        let verifier =
+            "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+            + ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+        let cases: [(String, SecretKind)] = [
+            ("pencil", .plain), ("", .plain), ("md5" + digits, .md5), ("md5" + digits + "0", .plain),
+            ("md5" + digits.uppercased(), .plain), ("md5", .plain), (verifier, .scram),
+            (verifier + "x", .malformed), ("SCRAM-SHA-256$", .malformed),
+            (verifier.replacing("$4096:", with: "$0:"), .malformed),
+            (verifier.replacing("$4096:", with: "$-1:"), .malformed),
+            (verifier.replacing("$4096:", with: "$99999999999:"), .malformed),
+            (verifier.replacing("$4096:", with: "$4096"), .malformed), ("SCRAM-SHA-1$4096:a$b:c", .plain),
+        ]
+        for (text, kind) in cases { #expect(Secret(ByteString(text)).kind == kind, "\(text)") }
+        #expect(Secret(ByteString(verifier)).verifier?.text == ByteString(verifier))
+    }
+
+    @Test func everyPrefixOfAVerifierIsMalformed() {
+        let text = SecretSample.verifier.text
+        for count in 14..<text.count {
+            #expect(text.withView { Secret($0.slice(0, count)).kind } == .malformed)
+        }
+    }
+
+    @Test func mockSaltIsStablePerUser() {
+        #expect(Login.instance.salt(for: "bob") == Login.instance.salt(for: "bob"))
+        #expect(Login.instance.salt(for: "bob") != Login.instance.salt(for: "bobby"))
+        #expect(Login.instance.salt(for: "bob").count == 16)
+        var entropy: any Entropy = Random(seed: 3)
+        #expect(InstanceSecret.random(&entropy).salt(for: "bob") != Login.instance.salt(for: "bob"))
+    }
+}
+
+@Suite struct ScramKeyCacheTests {
+    @Test func derivesOncePerSecretSaltAndIterations() {
+        var cache = ScramKeyCache(capacity: 2)
+        let (a, b) = (Secret("a" as ByteString), Secret("b" as ByteString))
+        let first = cache.keys(of: a, salt: "salt", iterations: 2)
+        let second = cache.keys(of: Secret("a" as ByteString), salt: "salt", iterations: 2)
+        #expect(first.clientKey.equals(second.clientKey))
+        #expect(cache.hits == 1 && cache.misses == 1)
+        _ = cache.keys(of: a, salt: "other", iterations: 2)
+        _ = cache.keys(of: a, salt: "other", iterations: 3)
+        #expect(cache.misses == 3 && cache.count == 2)
+        #expect(!cache.keys(of: b, salt: "other", iterations: 3).clientKey.equals(first.clientKey))
+        #expect(cache.misses == 4 && cache.count == 2)
+    }
+
+    @Test func theLongestUnusedMakesRoom() {
+        var cache = ScramKeyCache(capacity: 2)
+        let secret = Secret("a" as ByteString)
+        for salt in ["1", "2", "1", "3", "1"] as [ByteString] {
+            _ = cache.keys(of: secret, salt: salt, iterations: 1)
+        }
+        #expect(cache.hits == 2 && cache.misses == 3)
+        cache.removeAll()
+        #expect(cache.count == 0)
+    }
+}
+
+@Suite struct SASLprepTests {
+    private func storedKey(_ password: [UInt8]) -> ByteString {
+        ByteString(password).withView {
+            ScramVerifier.derive(password: $0, salt: "salt", iterations: 1).storedKey.base64
+        }
+    }
+
+    @Test func mapsSpacesAndDropsInvisibleCharacters() {
+        #expect(storedKey(Array("I\u{AD}X\u{E9}".utf8)) == storedKey(Array("IX\u{E9}".utf8)))
+        #expect(storedKey(Array("a\u{A0}b".utf8)) == storedKey(Array("a b".utf8)))
+        #expect(storedKey(Array("\u{AD}".utf8)) != storedKey([]))
+    }
+
+    @Test func keepsASCIIAndWhatIsNotUTF8() {
+        #expect(storedKey([0x61, 0xFF]) != storedKey([0x61]))
+        #expect(storedKey([0x61, 0xFF]) != storedKey([0x61, 0xFE]))
+        #expect(storedKey([0x61, 0x07]) != storedKey([0x61]))
+    }
+}
