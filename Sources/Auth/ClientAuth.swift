@@ -11,15 +11,15 @@ package enum ClientMethod: Equatable, Sendable {
 package enum ClientAuthStep: Sendable {
     /// Flush what was written, wait for the next 'p' message.
     case waiting
-    /// Flush what was written, then send AuthenticationOk. The keys are there when the stored secret is a SCRAM
-    /// verifier: they log in to a server which keeps the same one.
+    /// Flush what was written, then send AuthenticationOk. The keys are there when the stored secret is a
+    /// SCRAM verifier: they log in to a server which keeps the same one.
     case accepted(ScramKeys?)
     /// Send the failure's text as FATAL 08P01, close.
     case rejected(ClientAuthFailure)
 }
 
-/// Asks a client for its password, step by step: `begin`, then `received` for every 'p' message until the answer
-/// is not `waiting`. Writes requests only; AuthenticationOk is the caller's.
+/// Asks a client for its password, step by step: `begin`, then `received` for every 'p' message until the
+/// answer is not `waiting`. Writes requests only; AuthenticationOk is the caller's.
 ///
 /// An unknown user (no secret) goes through the same messages as a known one and fails where a wrong password
 /// would.
@@ -104,7 +104,8 @@ package struct ClientAuth: Sendable {
 
     /// Takes the body of a 'p' message. `cache` spares PBKDF2 for plain secrets.
     package mutating func received(
-        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache, into buffer: inout ByteBuffer
+        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache,
+        into buffer: inout ByteBuffer
     ) -> ClientAuthStep {
         guard body.count <= bodyLimitBytes else { return reject(failureOverLimit) }
         let current = phase
@@ -176,7 +177,8 @@ extension ClientAuth {
 // SASL (manual, "SASL Authentication").
 extension ClientAuth {
     private mutating func startSASL(
-        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache, into buffer: inout ByteBuffer
+        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache,
+        into buffer: inout ByteBuffer
     ) -> ClientAuthStep {
         // SASLInitialResponse: mechanism, length of the response or -1, response.
         guard let (mechanism, next) = body.cString(at: 0), let length = body.uint32(at: next) else {
@@ -211,8 +213,8 @@ extension ClientAuth {
         }
     }
 
-    /// A plain password is salted as an unknown user is, so that the salt tells them apart neither at once nor
-    /// from one worker or run to the next.
+    /// A plain password is salted as an unknown user is, so that the salt tells them apart neither at once
+    /// nor from one worker or run to the next.
     private func challenger(_ cache: inout ScramKeyCache) -> ScramChallenger {
         switch secret?.kind {
         case .scram:

@@ -1,6 +1,7 @@
 package import Primitives
 
-/// Why a client may not in. What the client hears never says whether the user exists; the reason is for our log.
+/// Why a client may not in. What the client hears never says whether the user exists; the reason is for our
+/// log.
 package enum ClientAuthFailure: Equatable, Sendable {
     case trustOfUnknownUser
     case emptyPassword

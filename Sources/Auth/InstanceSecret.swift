@@ -1,8 +1,8 @@
 import Crypto
 package import Primitives
 
-/// A random secret of the installation, from which users without a verifier get theirs. It must be the same in
-/// all workers, and outlive reloads: two different salts for one name would say that the user is unknown.
+/// A random secret of the installation, from which users without a verifier get theirs. It must be the same
+/// in all workers, and outlive reloads: two different salts for one name would say that the user is unknown.
 package struct InstanceSecret: Sendable {
     private let bytes: SecretBytes
 

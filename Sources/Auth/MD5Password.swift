@@ -9,8 +9,8 @@ enum MD5Password {
     /// Of an AuthenticationMD5Password message.
     static let saltBytes = 4
 
-    /// What a client with this secret answers. `nil` when the secret is of no use for MD5, or libcrypto refuses
-    /// MD5.
+    /// What a client with this secret answers. `nil` when the secret is of no use for MD5, or libcrypto
+    /// refuses MD5.
     static func answer(_ secret: Secret, user: ByteString, salt: ByteView) -> ByteString? {
         let inner: [UInt8]? =
             switch secret.kind {

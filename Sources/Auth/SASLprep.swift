@@ -9,7 +9,9 @@ import Primitives
 enum SASLprep {
     static func prepare(_ password: ByteView) -> SecretBytes {
         if password.rawBuffer.allSatisfy({ $0 < 0x80 }) { return SecretBytes(password) }
-        guard let text = String(validating: password.rawBuffer, as: UTF8.self) else { return SecretBytes(password) }
+        guard let text = String(validating: password.rawBuffer, as: UTF8.self) else {
+            return SecretBytes(password)
+        }
         var mapped = ByteBuffer()
         for scalar in text.unicodeScalars where !isMappedToNothing(scalar) {
             for byte in UTF8.encode(isSpace(scalar) ? " " : scalar) ?? UTF8.encodedReplacementCharacter {

@@ -3,8 +3,8 @@ package import Primitives
 
 /// The side of a SCRAM-SHA-256 exchange that asks for the proof (RFC 5802): we, towards a client.
 ///
-/// It goes the whole way for every user. `doomed` only takes effect where the proof is checked, so that nobody
-/// learns earlier, or from the shape of the exchange, that a user does not exist.
+/// It goes the whole way for every user. `doomed` only takes effect where the proof is checked, so that
+/// nobody learns earlier, or from the shape of the exchange, that a user does not exist.
 package struct ScramChallenger: Sendable {
     private enum Phase: Sendable {
         /// Nothing has come from the client. Leads to: challenged, finished.
@@ -33,7 +33,9 @@ package struct ScramChallenger: Sendable {
     }
 
     /// client-first-message in, server-first-message out. `ownNonce`: our half, fresh for every exchange.
-    package mutating func first(_ message: ByteView, ownNonce: ByteString) -> Result<ByteString, ScramRejection> {
+    package mutating func first(
+        _ message: ByteView, ownNonce: ByteString
+    ) -> Result<ByteString, ScramRejection> {
         guard case .new = phase else { return .failure(.init(.outOfTurn)) }
         phase = .finished
         return ClientFirst.parse(message).map { client in
@@ -107,7 +109,8 @@ private struct ClientFirst {
         let bare = message.slice(3)
         if bare.hasPrefix("m=") { return .failure(.init(.mandatoryExtension)) }
         var attributes = ScramAttributes(bare)
-        guard attributes.next(named: 0x6E) != nil, let nonce = attributes.next(named: 0x72), nonce.isScramNonce
+        guard attributes.next(named: 0x6E) != nil, let nonce = attributes.next(named: 0x72),
+            nonce.isScramNonce
         else { return .failure(.init(.malformedScram)) }
         // Further attributes are optional extensions, to be ignored.
         while attributes.next() != nil {}
@@ -134,7 +137,9 @@ private struct ClientFinal {
             proofStart = attributes.offset
             attribute = attributes.next()
         }
-        guard let attribute, attributes.isAtEnd, let proof = Digest256(base64: attribute.value) else { return nil }
+        guard let attribute, attributes.isAtEnd, let proof = Digest256(base64: attribute.value) else {
+            return nil
+        }
         self.channelBinding = ByteString(channelBinding)
         self.nonce = ByteString(nonce)
         self.proof = proof

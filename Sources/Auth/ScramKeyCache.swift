@@ -23,8 +23,8 @@ package struct ScramKeyCache: Sendable {
 
     package var count: Int { entries.count }
 
-    /// The keys of a plain secret. Secrets compare by their bytes: a reload that changes nothing costs nothing,
-    /// and a changed password never finds old keys.
+    /// The keys of a plain secret. Secrets compare by their bytes: a reload that changes nothing costs
+    /// nothing, and a changed password never finds old keys.
     package mutating func keys(of secret: Secret, salt: ByteString, iterations: Int) -> ScramKeys {
         let use = hits &+ misses
         for index in entries.indices

@@ -38,11 +38,14 @@ package struct ScramProver: Sendable {
             attributes.isAtEnd
         else { return nil }
         return ServerFirst(
-            nonce: ByteString(nonce), salt: ByteString(salt), iterations: iterations, text: ByteString(message))
+            nonce: ByteString(nonce), salt: ByteString(salt), iterations: iterations,
+            text: ByteString(message))
     }
 
     /// client-final-message, and the signature the server must answer with.
-    package func answer(_ server: ServerFirst, keys: ScramKeys) -> (clientFinal: ByteString, signature: Digest256) {
+    package func answer(_ server: ServerFirst, keys: ScramKeys) -> (
+        clientFinal: ByteString, signature: Digest256
+    ) {
         let withoutProof = joined("c=biws,r=", server.nonce)
         let authMessage = joined(clientFirstBare, ",", server.text, ",", withoutProof)
         let clientKey = keys.clientKey
@@ -54,7 +57,8 @@ package struct ScramProver: Sendable {
     /// Whether a server-final-message carries this signature; `nil` when it is malformed or an error ("e=").
     package static func verify(serverFinal message: ByteView, signature: Digest256) -> Bool? {
         var attributes = ScramAttributes(message)
-        guard let value = attributes.next(named: 0x76), attributes.isAtEnd, let sent = Digest256(base64: value)
+        guard let value = attributes.next(named: 0x76), attributes.isAtEnd,
+            let sent = Digest256(base64: value)
         else { return nil }
         return sent.equals(signature)
     }

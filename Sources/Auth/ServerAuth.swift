@@ -79,8 +79,8 @@ extension ServerAuthFailure.Reason {
     }
 }
 
-/// Answers a server's authentication requests, step by step: `received` for every 'R' message until the answer
-/// is not `replied`.
+/// Answers a server's authentication requests, step by step: `received` for every 'R' message until the
+/// answer is not `replied`.
 package struct ServerAuth: Sendable {
     package static let mechanism: StaticString = "SCRAM-SHA-256"
 
@@ -110,7 +110,8 @@ package struct ServerAuth: Sendable {
 
     /// Takes the body of an 'R' message. `cache` spares PBKDF2 for plain secrets.
     package mutating func received(
-        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache, into buffer: inout ByteBuffer
+        _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache,
+        into buffer: inout ByteBuffer
     ) -> ServerAuthStep {
         let current = phase
         phase = .finished
@@ -216,7 +217,9 @@ extension ServerAuth {
     private mutating func sendProof(
         _ payload: ByteView, _ prover: ScramProver, cache: inout ScramKeyCache, into buffer: inout ByteBuffer
     ) -> ServerAuthStep {
-        guard let serverFirst = prover.parse(serverFirst: payload) else { return .failed(.malformed(.message)) }
+        guard let serverFirst = prover.parse(serverFirst: payload) else {
+            return .failed(.malformed(.message))
+        }
         let keys: ScramKeys
         switch credential {
         case .none: return .failed(.wrongPasswordType(.noPassword))

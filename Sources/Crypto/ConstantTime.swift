@@ -1,5 +1,5 @@
-package import Primitives
 import COpenSSL
+package import Primitives
 
 /// Comparison of secrets: the time it takes says nothing of where they differ.
 package enum ConstantTime {

@@ -1,5 +1,5 @@
-package import Primitives
 import COpenSSL
+package import Primitives
 
 /// MD5, only for PostgreSQL's old password method.
 package enum MD5 {

@@ -1,5 +1,5 @@
-package import Primitives
 import COpenSSL
+package import Primitives
 
 /// SHA-256, HMAC-SHA-256 and PBKDF2 over it, by OpenSSL's libcrypto.
 ///
@@ -41,8 +41,8 @@ package enum SHA256 {
         message.withView { hmac(key: key, $0) }
     }
 
-    /// PBKDF2-HMAC-SHA-256 with 32 bytes of output: SCRAM's `Hi`. Takes about 0.2 µs per iteration, so whoever
-    /// calls it bounds `iterations` (1...) and keeps the result.
+    /// PBKDF2-HMAC-SHA-256 with 32 bytes of output: SCRAM's `Hi`. Takes about 0.2 µs per iteration, so
+    /// whoever calls it bounds `iterations` (1...) and keeps the result.
     package static func pbkdf2(password: ByteView, salt: ByteView, iterations: Int) -> Digest256 {
         var out = InlineArray<32, UInt8>(repeating: 0)
         let done = withUnsafeMutableBytes(of: &out) { room in

@@ -1,5 +1,5 @@
-package import Primitives
 import COpenSSL
+package import Primitives
 
 /// Bytes that must not outlive their use: never printed, never compared with `==`, wiped when the last owner
 /// lets go. (A Swift array would leave copies of itself behind.)

@@ -13,11 +13,13 @@ import Wire
         let end = converse(&client, &server)
         let mayIn =
             switch (method, sample) {
-            case (.trust, .unknown), (_, .malformed), (_, .empty), (_, .unknown): method == .trust && sample != .unknown
+            case (.trust, .unknown), (_, .malformed), (_, .empty), (_, .unknown):
+                method == .trust && sample != .unknown
             case (.scram, .md5): false
             default: true
             }
-        #expect(end.client.isAccepted == mayIn, "\(method) \(sample) \(String(describing: end.client.failure))")
+        #expect(
+            end.client.isAccepted == mayIn, "\(method) \(sample) \(String(describing: end.client.failure))")
         #expect((end.server?.isAccepted ?? false) == mayIn)
         #expect((end.client.keys != nil) == (mayIn && sample == .scram && method != .trust))
     }
@@ -29,7 +31,8 @@ import Wire
         let end = converse(&client, &server)
         let isSASL = method == .scram || (method == .md5 && sample == .scram)
         #expect(
-            end.client.failure?.text == (isSASL ? "SASL authentication failed" : "password authentication failed"))
+            end.client.failure?.text
+                == (isSASL ? "SASL authentication failed" : "password authentication failed"))
         #expect(end.server?.isAccepted != true)
     }
 

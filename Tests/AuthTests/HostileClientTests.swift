@@ -14,7 +14,9 @@ import Wire
     }
 
     @Test func mechanisms() {
-        for mechanism in ["SCRAM-SHA-1\0", "SCRAM-SHA-256-PLUS\0", "\0", "scram-sha-256\0", "PLAIN\0"] as [ByteString] {
+        for mechanism in ["SCRAM-SHA-1\0", "SCRAM-SHA-256-PLUS\0", "\0", "scram-sha-256\0", "PLAIN\0"]
+            as [ByteString]
+        {
             let step = first(saslInitial("n,,n=,r=abc", mechanism: mechanism))
             #expect(step.failure?.text == "client selected an invalid SASL authentication mechanism")
         }
@@ -34,7 +36,8 @@ import Wire
     @Test func firstMessages() {
         let cases: [(ByteString, ClientAuthFailure.Reason?)] = [
             ("n,,n=,r=abc", nil), ("y,,n=,r=abc", nil), ("n,,n=adm,r=abc", nil), ("n,,n=,r=abc,x=1", nil),
-            ("n,,n=,r=", .malformedScram), ("n,,n=,r=a\u{7}c", .malformedScram), ("n,,n=,r=a c", .malformedScram),
+            ("n,,n=,r=", .malformedScram), ("n,,n=,r=a\u{7}c", .malformedScram),
+            ("n,,n=,r=a c", .malformedScram),
             ("n,,n=,r=\u{E9}", .malformedScram), ("p=tls-server-end-point,,n=,r=abc", .channelBinding),
             ("n,a=bob,n=,r=abc", .authorizationIdentity), ("n,,m=x,n=,r=abc", .mandatoryExtension),
             ("", .malformedScram), ("n", .malformedScram), ("n,", .malformedScram), ("n,,", .malformedScram),
@@ -59,7 +62,8 @@ import Wire
             ("wrong nonce", { $0.replacing("r=", with: "r=x") }),
             ("shorter nonce", { $0.replacing(",p=", with: "\u{0},p=") }),
             ("c= of another flag", { $0.replacing("c=biws", with: "c=eSws") }),
-            ("c= of a binding", { $0.replacing("c=biws", with: "c=cD10bHM=") }), ("no c=", { String($0.dropFirst(7)) }),
+            ("c= of a binding", { $0.replacing("c=biws", with: "c=cD10bHM=") }),
+            ("no c=", { String($0.dropFirst(7)) }),
             ("bad base64", { $0.replacing(",p=", with: ",p=*") }), ("proof cut", { String($0.dropLast(4)) }),
             ("proof of 31 bytes", { String($0.dropLast(4)) + "AA==" }),
             ("proof of 33 bytes", { String($0.dropLast(1)) + "AAAA" }),

@@ -32,7 +32,9 @@ private enum RFC7677 {
         #expect(server.iterations == 4096)
         let (final, signature) = prover.answer(server, keys: RFC7677.keys)
         #expect(final == RFC7677.clientFinal)
-        #expect(RFC7677.serverFinal.withView { ScramProver.verify(serverFinal: $0, signature: signature) } == true)
+        #expect(
+            RFC7677.serverFinal.withView { ScramProver.verify(serverFinal: $0, signature: signature) } == true
+        )
     }
 
     @Test func rfc7677AsChallenger() throws {
@@ -43,5 +45,37 @@ private enum RFC7677 {
         let (final, keys) = try RFC7677.clientFinal.withView { challenger.final($0) }.get()
         #expect(final == RFC7677.serverFinal)
         #expect(keys.clientKey.equals(RFC7677.keys.clientKey))
+    }
+
+    /// A right proof over what the client itself says: only the check of the binding stands in its way.
+    @Test(arguments: [("biws", true), ("eSws", false), ("biwsbiws", false), ("", false)])
+    func theBindingMustBeTheOneTheExchangeBeganWith(binding: String, isRight: Bool) throws {
+        let keys = RFC7677.keys
+        var challenger = ScramChallenger(
+            verifier: ScramVerifier(keys, salt: RFC7677.salt, iterations: 4096), doomed: nil)
+        let serverFirst = try RFC7677.clientFirst.withView {
+            try challenger.first($0, ownNonce: RFC7677.serverNonce).get()
+        }
+        let nonce = RFC7677.clientNonce.lossyText + RFC7677.serverNonce.lossyText
+        let withoutProof = "c=\(binding),r=\(nonce)"
+        let authMessage = "n=user,r=\(RFC7677.clientNonce.lossyText),\(serverFirst.lossyText),\(withoutProof)"
+        let signature = SHA256.hmac(key: SHA256.hash(keys.clientKey), ByteString(authMessage))
+        let proof = keys.clientKey.xor(signature).base64.lossyText
+        let end = ByteString("\(withoutProof),p=\(proof)").withView { challenger.final($0) }
+        switch end {
+        case .success: #expect(isRight)
+        case .failure(let rejection): #expect(!isRight && rejection.reason == .channelBindingMismatch)
+        }
+    }
+
+    @Test func aDoomedExchangeFailsEvenWithARightProof() throws {
+        var challenger = ScramChallenger(
+            verifier: ScramVerifier(RFC7677.keys, salt: RFC7677.salt, iterations: 4096), doomed: .unknownUser)
+        let first = RFC7677.clientFirst.withView { challenger.first($0, ownNonce: RFC7677.serverNonce) }
+        #expect(try first.get() == RFC7677.serverFirst)
+        switch RFC7677.clientFinal.withView({ challenger.final($0) }) {
+        case .success: Issue.record("a doomed exchange succeeded")
+        case .failure(let rejection): #expect(rejection.reason == .unknownUser)
+        }
     }
 }

@@ -86,7 +86,8 @@ import Wire
         for list in ["\0", "SCRAM-SHA-1\0\0", "SCRAM-SHA-256-PLUS\0\0"] as [ByteString] {
             #expect(
                 step(list).failure?.text
-                    == "server login failed: none of the server's SASL authentication mechanisms are supported")
+                    == "server login failed: none of the server's SASL authentication mechanisms are supported"
+            )
         }
         for list in ["", "SCRAM-SHA-256", "SCRAM-SHA-256\0", "SCRAM-SHA-256\0\0x"] as [ByteString] {
             #expect(step(list).failure == .malformed(.message))
@@ -108,14 +109,21 @@ import Wire
         let long = String(repeating: "x", count: 10_240)
         let bigSalt = String(repeating: "AAAA", count: 342)
         let cases: [(String, (String) -> String)] = [
-            ("not our nonce", { _ in "r=abc,s=\(salt),i=16" }), ("only our nonce", { "r=\($0),s=\(salt),i=16" }),
-            ("10 KiB nonce", { "r=\($0)\(long),s=\(salt),i=16" }), ("nonce with a space", { "r=\($0) x,s=\(salt),i=16" }),
-            ("iterations 0", { "r=\($0)x,s=\(salt),i=0" }), ("iterations 2^31", { "r=\($0)x,s=\(salt),i=2147483648" }),
-            ("iterations over ours", { "r=\($0)x,s=\(salt),i=1000001" }), ("negative", { "r=\($0)x,s=\(salt),i=-1" }),
-            ("huge", { "r=\($0)x,s=\(salt),i=99999999999999999999" }), ("signed", { "r=\($0)x,s=\(salt),i=+16" }),
+            ("not our nonce", { _ in "r=abc,s=\(salt),i=16" }),
+            ("only our nonce", { "r=\($0),s=\(salt),i=16" }),
+            ("10 KiB nonce", { "r=\($0)\(long),s=\(salt),i=16" }),
+            ("nonce with a space", { "r=\($0) x,s=\(salt),i=16" }),
+            ("iterations 0", { "r=\($0)x,s=\(salt),i=0" }),
+            ("iterations 2^31", { "r=\($0)x,s=\(salt),i=2147483648" }),
+            ("iterations over ours", { "r=\($0)x,s=\(salt),i=1000001" }),
+            ("negative", { "r=\($0)x,s=\(salt),i=-1" }),
+            ("huge", { "r=\($0)x,s=\(salt),i=99999999999999999999" }),
+            ("signed", { "r=\($0)x,s=\(salt),i=+16" }),
             ("bad salt", { "r=\($0)x,s=A*==,i=16" }), ("no salt", { "r=\($0)x,s=,i=16" }),
-            ("big salt", { "r=\($0)x,s=\(bigSalt),i=16" }), ("cut", { "r=\($0)x,s=\(salt)" }), ("empty", { _ in "" }),
-            ("more behind", { "r=\($0)x,s=\(salt),i=16,m=1" }), ("extension first", { "m=1,r=\($0)x,s=\(salt),i=16" }),
+            ("big salt", { "r=\($0)x,s=\(bigSalt),i=16" }), ("cut", { "r=\($0)x,s=\(salt)" }),
+            ("empty", { _ in "" }),
+            ("more behind", { "r=\($0)x,s=\(salt),i=16,m=1" }),
+            ("extension first", { "m=1,r=\($0)x,s=\(salt),i=16" }),
         ]
         for (name, message) in cases {
             var (server, nonce) = started()
@@ -136,7 +144,8 @@ import Wire
         ]
         for (message, failure) in cases {
             var server = afterProof()
-            #expect(server.received(request(.saslFinal, ByteString(message))).0.failure == failure, "\(message)")
+            #expect(
+                server.received(request(.saslFinal, ByteString(message))).0.failure == failure, "\(message)")
             #expect(server.received(request(.ok)).0.failure != nil)
         }
         #expect(ServerAuthFailure.invalidSignature.text == "server login failed: invalid server signature")
@@ -166,8 +175,10 @@ import Wire
     @Test func malformedRequests() {
         let bodies: [(ByteString, ServerAuthFailure)] = [
             ("", .malformed(.message)), ("\0\0\0", .malformed(.message)),
-            (request(.ok, "x"), .malformed(.message)), (request(.cleartextPassword, "x"), .malformed(.message)),
-            (request(.md5Password, "sal"), .malformed(.message)), (request(.md5Password, "salty"), .malformed(.message)),
+            (request(.ok, "x"), .malformed(.message)),
+            (request(.cleartextPassword, "x"), .malformed(.message)),
+            (request(.md5Password, "sal"), .malformed(.message)),
+            (request(.md5Password, "salty"), .malformed(.message)),
             ("\0\0\0\u{7}", .wrongPasswordType(.unknownRequest)),
             (ByteString([255, 255, 255, 255]), .wrongPasswordType(.unknownRequest)),
             (ByteString([UInt8](repeating: 0, count: 8193)), .malformed(.message)),
@@ -182,7 +193,8 @@ import Wire
         var random = Random(seed: 424_242)
         for round in 0..<20_000 {
             var (server, nonce) = started()
-            let first = request(.saslContinue, ByteString("r=\(nonce)x,s=AAECAwQFBgcICQoLDA0ODw==,i=\(1 + round % 3)"))
+            let first = request(
+                .saslContinue, ByteString("r=\(nonce)x,s=AAECAwQFBgcICQoLDA0ODw==,i=\(1 + round % 3)"))
             _ = server.received(round % 2 == 0 ? first : mutated(first, &random))
             let final = request(.saslFinal, ByteString("v=" + String(repeating: "A", count: 43) + "="))
             #expect(!server.received(mutated(final, &random)).0.isAccepted)

@@ -11,7 +11,9 @@ private func hexDigits(_ byte: UInt8) -> String {
     return text.count == 1 ? "0" + text : text
 }
 
-private func bytes(_ byte: UInt8, _ count: Int) -> ByteString { ByteString([UInt8](repeating: byte, count: count)) }
+private func bytes(_ byte: UInt8, _ count: Int) -> ByteString {
+    ByteString([UInt8](repeating: byte, count: count))
+}
 
 @Suite struct DigestTests {
     /// FIPS 180-2, appendix B.
@@ -100,7 +102,8 @@ private func bytes(_ byte: UInt8, _ count: Int) -> ByteString { ByteString([UInt
     }
 
     @Test(arguments: [
-        "Z", "Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v\n", " Zm9", "Zm-_", "Zm=v",
+        "Z", "Zg", "Zg=", "Zg===", "Z===", "====", "=", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v\n", " Zm9", "Zm-_",
+        "Zm=v",
         "Zm9v=", "Zm9vZ", "\u{0}m9v",
     ])
     func refuses(text: String) {
