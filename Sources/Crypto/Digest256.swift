@@ -32,3 +32,8 @@ package struct Digest256: Sendable {
 
     package var base64: ByteString { withView { Base64.encode($0) } }
 }
+
+extension Digest256: CustomReflectable {
+    /// Nothing: printing a value that holds a key must not print the key.
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
+}

@@ -29,6 +29,23 @@ import Testing
         }
     }
 
+    @Test func printingShowsNoSecret() throws {
+        var client = Login(.scram, Secret(Login.password))
+        var server = ServerLogin(.secret(Secret(Login.password)))
+        _ = converse(&client, &server)
+        let keys = client.cache.keys(of: Secret("a" as ByteString), salt: "salt", iterations: 1)
+        var text = ""
+        dump(keys.clientKey, to: &text)
+        dump(keys, to: &text)
+        dump(client, to: &text)
+        dump(server, to: &text)
+        dump(SecretSample.verifier, to: &text)
+        text += "\(keys.clientKey) \(keys) \(client) \(server) \(Secret(Login.password))"
+        let byte = keys.clientKey.withView { $0[0] ?? 0 }
+        #expect(!text.contains("\(Array(Login.password.bytes))".dropFirst().dropLast()))
+        #expect(!text.contains("pencil") && !"\(keys.clientKey)".contains("\(byte)"))
+    }
+
     @Test func mockSaltIsStablePerUser() {
         #expect(Login.instance.salt(for: "bob") == Login.instance.salt(for: "bob"))
         #expect(Login.instance.salt(for: "bob") != Login.instance.salt(for: "bobby"))
