@@ -57,4 +57,5 @@ let package = Package(
         tests("Primitives", ["Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Tidy", []),
     ])
