@@ -95,6 +95,12 @@ import Testing
         #expect(storedKey(Array("\u{AD}".utf8)) != storedKey([]))
     }
 
+    @Test(arguments: ["\u{1F44D}\u{200D}\u{1F4BB}", "\u{E000}\u{AD}", "\u{E9}\u{AD}\u{7}", "\u{AD}\u{FFFD}"])
+    func keepsTextWithProhibitedCharacters(text: String) {
+        let stripped = String(text.unicodeScalars.filter { $0 != "\u{AD}" && $0 != "\u{200D}" })
+        #expect(storedKey(Array(text.utf8)) != storedKey(Array(stripped.utf8)))
+    }
+
     @Test func keepsASCIIAndWhatIsNotUTF8() {
         #expect(storedKey([0x61, 0xFF]) != storedKey([0x61]))
         #expect(storedKey([0x61, 0xFF]) != storedKey([0x61, 0xFE]))
