@@ -5,8 +5,8 @@ import Primitives
 ///
 /// ASCII stays as it is, and so do bytes that are not UTF-8 and text with prohibited characters: PostgreSQL's
 /// rule. Of other text, spaces become U+0020 and invisible characters go. NFKC is left out, as its tables are
-/// larger than this target: a *plain* stored password typed with decomposed accents or compatibility characters
-/// needs a SCRAM secret instead.
+/// larger than this target: a *plain* stored password typed with decomposed accents or compatibility
+/// characters needs a SCRAM secret instead.
 enum SASLprep {
     static func prepare(_ password: ByteView) -> SecretBytes {
         if password.rawBuffer.allSatisfy({ $0 < 0x80 }) { return SecretBytes(password) }
