@@ -107,3 +107,43 @@ import Testing
         #expect(storedKey([0x61, 0x07]) != storedKey([0x61]))
     }
 }
+
+/// Secrets that PostgreSQL 15 wrote for these passwords.
+@Suite struct PostgreSQLSecretTests {
+    @Test(arguments: [
+        (
+            "pencil",
+            "SCRAM-SHA-256$4096:CoNm+4KvjcK+pO0x/b9WLA==$"
+                + "p4WM7l7KPjLQzuUUloZUjDa+Wsc6XC39fMU68pJOtCg=:mj0ivM39ZHJXT0hVsCHTGmkqxLbej7Q7hPgipxOJ0+Q="
+        ),
+        (
+            "p\u{E9}n\u{A0}c\u{AD}il",
+            "SCRAM-SHA-256$4096:Gu3LwS4dYwVMubYbUVpqQw==$"
+                + "rar0BSwWxoIlJ7kSvdyNiYGP4tCSgYdOG8jgBwWl6sI=:E293Yj2/PPqYCFMr7gP0JVUJWmWB4mMPJBzwd/VLg8U="
+        ),
+        (
+            "\u{1F44D}\u{200D}\u{1F4BB}",
+            "SCRAM-SHA-256$4096:9zavVUflg3UVCmtWt/Y+tQ==$"
+                + "g9md1arThubVDG5dwLO3az1loef9c4q8jugqm0Jd9LQ=:ySyOdzZMTzppdiL47apJW9mma/57CwCE435MBMM1jzM="
+        ),
+        (
+            "\u{E000}\u{AD}",
+            "SCRAM-SHA-256$4096:DNrL7/t/SjQnjHLgP8D2vA==$"
+                + "NnU9ZKIVBNJ5zVOyfKOXIcwzkL3RUiOodXRB5CWpcNw=:cNctdp6G9q9p2NvLc0CSSf9Jd04m1d6dCU8OyKLTST0="
+        ),
+    ])
+    func scram(password: String, text: String) throws {
+        let verifier = try #require(Secret(ByteString(text)).verifier)
+        let derived = ByteString(password).withView {
+            ScramVerifier.derive(password: $0, salt: verifier.salt, iterations: verifier.iterations)
+        }
+        #expect(derived.text == ByteString(text))
+    }
+
+    @Test func md5() {
+        let user: ByteString = "e"
+        var client = Login(.plain, Secret("md516ead560cce489da9f2fd00912e06712" as ByteString), user: user)
+        _ = client.begin()
+        #expect(client.received("pencil\0").0.isAccepted)
+    }
+}
