@@ -56,4 +56,7 @@ let package = Package(
             ]),
         tests("Primitives", ["Primitives"]),
         tests("Config", ["Config", "Primitives"]),
+        tests("Crypto", ["Primitives", "Crypto"]),
+        tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Tidy", []),
     ])

@@ -1,0 +1,51 @@
+package import Primitives
+
+/// Keys derived from plain passwords, so that PBKDF2 runs once per secret, salt and iteration count and not
+/// once per login. One worker's value; the engine keeps one for clients and one for servers, so that a server
+/// which changes its salt all the time cannot push the clients' keys out.
+package struct ScramKeyCache: Sendable {
+    private struct Entry: Sendable {
+        let secret: Secret
+        let salt: ByteString
+        let iterations: Int
+        let keys: ScramKeys
+        var lastUse: UInt64
+    }
+
+    /// Entries it may hold before the one longest unused makes room.
+    package let capacity: Int
+    package private(set) var hits: UInt64 = 0
+    /// Every one of them ran PBKDF2.
+    package private(set) var misses: UInt64 = 0
+    private var entries: [Entry] = []
+
+    package init(capacity: Int = 1024) { self.capacity = max(1, capacity) }
+
+    package var count: Int { entries.count }
+
+    /// The keys of a plain secret. Secrets compare by their bytes: a reload that changes nothing costs
+    /// nothing, and a changed password never finds old keys.
+    package mutating func keys(of secret: Secret, salt: ByteString, iterations: Int) -> ScramKeys {
+        let use = hits &+ misses
+        for index in entries.indices
+        where entries[index].salt == salt && entries[index].iterations == iterations
+            && entries[index].secret.isSame(as: secret)
+        {
+            hits &+= 1
+            entries[index].lastUse = use
+            return entries[index].keys
+        }
+        misses &+= 1
+        let keys = secret.withView { ScramKeys.derive(password: $0, salt: salt, iterations: iterations) }
+        if entries.count >= capacity, let oldest = entries.indices.min(by: { isOlder($0, than: $1) }) {
+            entries.remove(at: oldest)
+        }
+        entries.append(Entry(secret: secret, salt: salt, iterations: iterations, keys: keys, lastUse: use))
+        return keys
+    }
+
+    /// Forgets, and so wipes, everything.
+    package mutating func removeAll() { entries.removeAll() }
+
+    private func isOlder(_ a: Int, than b: Int) -> Bool { entries[a].lastUse < entries[b].lastUse }
+}
