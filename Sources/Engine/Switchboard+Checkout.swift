@@ -1,6 +1,7 @@
+import Config
 import Pool
-package import Primitives
-package import Session
+import Primitives
+import Session
 import Wire
 
 /// Who gets which server: taking one, standing in line, giving it back.

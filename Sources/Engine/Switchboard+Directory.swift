@@ -1,8 +1,8 @@
 import Auth
 import Config
-import Pool
-import Primitives
-import Session
+package import Pool
+package import Primitives
+package import Session
 
 /// Databases, users and pools by name; made when first asked for.
 extension Switchboard {

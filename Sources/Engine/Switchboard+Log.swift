@@ -1,3 +1,4 @@
+import Config
 package import Primitives
 import Session
 

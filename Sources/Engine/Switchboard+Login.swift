@@ -1,8 +1,8 @@
 import Auth
 import Config
 import Pool
-package import Primitives
-package import Session
+import Primitives
+import Session
 import Wire
 
 /// From the first byte of a client to its first ReadyForQuery (manual: "Start-up", "Protocol Version Negotiation").

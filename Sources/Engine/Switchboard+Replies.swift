@@ -1,6 +1,6 @@
 import Config
 import Pool
-package import Primitives
+import Primitives
 import Session
 import Wire
 

@@ -2,7 +2,7 @@ import Auth
 import Config
 import Pool
 package import Primitives
-package import Session
+import Session
 import Wire
 
 /// Connections to PostgreSQL: opening, logging in, errands, closing.

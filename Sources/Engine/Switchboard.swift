@@ -1,6 +1,6 @@
-package import Auth
+import Auth
 package import Config
-package import Pool
+import Pool
 package import Primitives
 package import Session
 

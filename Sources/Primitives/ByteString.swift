@@ -8,6 +8,7 @@ package struct ByteString: Hashable, Comparable, Sendable, ExpressibleByStringLi
     package init(_ bytes: [UInt8]) { self.bytes = bytes }
     package init(_ view: ByteView) { bytes = Array(view.rawBuffer) }
     package init(_ text: String) { bytes = Array(text.utf8) }
+    package init(_ text: StaticString) { self.init(stringLiteral: text) }
     package init(stringLiteral text: StaticString) {
         bytes = Array(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }

@@ -30,6 +30,7 @@ extension ByteBuffer {
         append(0)
     }
 
+    @_disfavoredOverload
     package mutating func append(cString string: ByteString) {
         append(string)
         append(0)
