@@ -50,9 +50,11 @@ let package = Package(
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         // row 8
         .executableTarget(
-            name: "pglido", dependencies: ["Daemon"], swiftSettings: house,
+            name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
         tests("Primitives", ["Primitives"]),
+        tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
+        tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
     ])

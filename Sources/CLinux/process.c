@@ -118,6 +118,13 @@ long linux_create_file(const char *path) {
 }
 long linux_unlink(const char *path) { return LINUX_RESULT(unlink(path)); }
 
+// And never blocks: for descriptors that somebody else has opened.
+long linux_keep_from_children(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    return LINUX_RESULT(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 int linux_is_socket(int fd) {
     struct stat s;
     return fstat(fd, &s) == 0 && S_ISSOCK(s.st_mode);

@@ -58,6 +58,12 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     deinit { receiveRoom.deallocate() }
 
+    /// Takes clients from these sockets from here on.
+    mutating func listen(_ listeners: consuming Listeners) {
+        self.listeners = listeners
+        self.listeners.watch(poller)
+    }
+
     mutating func run() {
         while !isExiting { turn() }
     }

@@ -178,6 +178,7 @@ long linux_open_file(const char *path);
 long linux_open_reserve(void);
 long linux_create_file(const char *path);
 long linux_unlink(const char *path);
+long linux_keep_from_children(int fd);
 int linux_is_socket(int fd);
 int linux_is_plain_file(int fd);
 int linux_path_is_socket(const char *path);
