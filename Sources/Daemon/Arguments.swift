@@ -33,7 +33,9 @@ struct Arguments {
             } else if word == "--" {
                 optionsAreOver = true
             } else {
-                let letters = word.bytes.starts(with: [0x2D, 0x2D]) ? long(word, &arguments) : Array(word.bytes.dropFirst())
+                let letters =
+                    word.bytes.starts(with: [0x2D, 0x2D])
+                    ? long(word, &arguments) : Array(word.bytes.dropFirst())
                 guard let letters else { return .wrong("unrecognized option '\(word.lossyText)'") }
                 for (place, letter) in letters.enumerated() {
                     switch letter {
@@ -60,7 +62,8 @@ struct Arguments {
         return .run(arguments)
     }
 
-    /// The short form of a long option; nothing when it has been dealt with, `nil` when there is no such option.
+    /// The short form of a long option; nothing when it has been dealt with, `nil` when there is no such
+    /// option.
     private static func long(_ word: ByteString, _ arguments: inout Arguments) -> [UInt8]? {
         let userPrefix = Array("--user=".utf8)
         if word.bytes.starts(with: userPrefix) {

@@ -1,7 +1,8 @@
 import Primitives
 
-/// Memory with a filled middle: what a link has sent and the engine not yet used, or what the kernel has not yet
-/// taken for it. One word, so that a connection without any costs nothing; owned by hand, by one connection.
+/// Memory with a filled middle: what a link has sent and the engine not yet used, or what the kernel has not
+/// yet taken for it. One word, so that a connection without any costs nothing; owned by hand, by one
+/// connection.
 struct Block {
     private struct Header {
         var capacity: Int
@@ -62,8 +63,8 @@ struct Block {
     }
 }
 
-/// Where blocks come from and go to. Small ones are kept for the next user, in bounded numbers; large ones are
-/// given back to the system at once (I18).
+/// Where blocks come from and go to. Small ones are kept for the next user, in bounded numbers; large ones
+/// are given back to the system at once (I18).
 struct BlockStore: ~Copyable {
     /// No link holds more; the engine is to stop it long before.
     static var limitBytes: Int { 64 * 1024 * 1024 }

@@ -31,6 +31,11 @@ struct Connection {
         static let endSeen = Flags(rawValue: 64)
         /// The poller has been told to forget it, because a broken connection is reported again and again.
         static let forgotten = Flags(rawValue: 128)
+        /// Nothing can be written to it.
+        static let speechless = Flags(rawValue: 32 + 8)
+
+        @inline(__always)
+        func meets(_ other: Flags) -> Bool { rawValue & other.rawValue != 0 }
     }
 
     /// What the poller has to watch for.

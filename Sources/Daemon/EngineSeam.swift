@@ -2,8 +2,8 @@ import Config
 import Engine
 import Primitives
 
-/// The engine as the driver sees it. The switchboard is the one engine of the program; the driver's own tests put
-/// a small one in its place. Always specialised, so that the seam costs nothing at run time.
+/// The engine as the driver sees it. The switchboard is the one engine of the program; the driver's own tests
+/// put a small one in its place. Always specialised, so that the seam costs nothing at run time.
 protocol EngineSeam: ~Copyable {
     mutating func accepted(
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
@@ -34,5 +34,6 @@ extension EngineSeam where Self: ~Copyable {
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
 }
 
-// Console: give the switchboard its own `serveConsole` here, which calls `Console.serve` when `hasConsoleWork`.
+// Console: give the switchboard its own `serveConsole` here, which calls `Console.serve` when
+// `hasConsoleWork`.
 extension Switchboard: EngineSeam {}

@@ -1,7 +1,7 @@
 import Primitives
 
-/// What the 64 bits of an event mean. Live links have an odd generation, hence bit 32 set; everything else the
-/// poller watches has it clear.
+/// What the 64 bits of an event mean. Live links have an odd generation, hence bit 32 set; everything else
+/// the poller watches has it clear.
 enum EventWord {
     case link(LinkID)
     case signals

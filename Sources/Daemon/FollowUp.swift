@@ -1,7 +1,8 @@
 import Engine
 import Primitives
 
-/// Something that happened while a list of actions was carried out, and that is an event of its own afterwards.
+/// Something that happened while a list of actions was carried out, and that is an event of its own
+/// afterwards.
 struct FollowUp {
     enum Kind {
         /// The kernel took less than was to be written.

@@ -2,9 +2,9 @@ import CLinux
 import EventLoop
 import Primitives
 
-/// Sockets whose links are dead but which still owe their peers a last message: what is queued is delivered, our
-/// side is closed, and some input is read away, because a socket closed with unread input resets the connection
-/// and may take our last message with it. All of it bounded in time, bytes and number.
+/// Sockets whose links are dead but which still owe their peers a last message: what is queued is delivered,
+/// our side is closed, and some input is read away, because a socket closed with unread input resets the
+/// connection and may take our last message with it. All of it bounded in time, bytes and number.
 struct LingerTable: ~Copyable {
     /// More sockets than this are closed at once.
     static var limit: Int { 1024 }
@@ -27,9 +27,10 @@ struct LingerTable: ~Copyable {
 
     var count: Int { sockets.count - free.count }
 
-    /// Takes a socket over, and closes it in the end; `false` when there is no need or no room, and the caller is
-    /// to close it.
-    mutating func take(_ descriptor: Int32, owed: Block?, _ poller: borrowing Poller, _ now: Instant) -> Bool {
+    /// Takes a socket over, and closes it in the end; `false` when there is no need or no room, and the
+    /// caller is to close it.
+    mutating func take(_ descriptor: Int32, owed: Block?, _ poller: borrowing Poller, _ now: Instant) -> Bool
+    {
         if owed == nil {
             guard linux_unread_bytes(descriptor) > 0 else { return false }
             guard linux_shutdown_writes(descriptor) == 0 else { return false }
@@ -54,7 +55,9 @@ struct LingerTable: ~Copyable {
         _ place: Int, _ stamp: UInt16, _ what: Interest, room: UnsafeMutableRawPointer,
         _ poller: borrowing Poller, _ blocks: inout BlockStore, _ now: Instant
     ) {
-        guard place < sockets.count, sockets[place].stamp == stamp, sockets[place].descriptor >= 0 else { return }
+        guard place < sockets.count, sockets[place].stamp == stamp, sockets[place].descriptor >= 0 else {
+            return
+        }
         if let owed = sockets[place].owed {
             deliver(owed, place, poller, &blocks, now)
         } else {

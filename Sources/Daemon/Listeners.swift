@@ -69,7 +69,9 @@ struct Listeners: ~Copyable {
             var text = ByteBuffer(capacity: 128)
             text.append(0x45)
             text.append(uint32: 0)
-            for field: StaticString in ["SFATAL", "C53300", "Mno more connections allowed (out of file descriptors)"] {
+            for field: StaticString in [
+                "SFATAL", "C53300", "Mno more connections allowed (out of file descriptors)",
+            ] {
                 text.append(field)
                 text.append(0)
             }

@@ -54,7 +54,8 @@ extension Listeners {
                 opened += 1
             } else {
                 log.write(
-                    .warning, "cannot listen on \(printed(address)): \(step)(): \(errorText(error).lossyText)")
+                    .warning, "cannot listen on \(printed(address)): \(step)(): \(errorText(error).lossyText)"
+                )
             }
         }
         return opened
@@ -64,7 +65,9 @@ extension Listeners {
         _ address: linux_address, _ settings: ProcessSettings
     ) -> (descriptor: Int32, step: String, error: Int32) {
         let created = linux_stream_socket(address.family)
-        guard let socket = Socket(result: created) else { return (-1, "socket", Int32(truncatingIfNeeded: -created)) }
+        guard let socket = Socket(result: created) else {
+            return (-1, "socket", Int32(truncatingIfNeeded: -created))
+        }
         _ = linux_reuse_address(socket.descriptor)
         if settings.reusePort { _ = linux_reuse_port(socket.descriptor) }
         if address.family == UInt32(LINUX_IPV6) { _ = linux_only_ipv6(socket.descriptor) }
@@ -122,7 +125,9 @@ extension Listeners {
             guard result == 0 else {
                 let reason = errorText(Int32(truncatingIfNeeded: -result)).lossyText
                 throw StartFailure(
-                    text: "cannot give the unix socket to group '\(settings.unixSocketGroup.lossyText)': \(reason)")
+                    text:
+                        "cannot give the unix socket to group '\(settings.unixSocketGroup.lossyText)': \(reason)"
+                )
             }
         }
         let result = path.withCString { linux_change_mode($0, settings.unixSocketMode) }

@@ -48,11 +48,14 @@ enum LoadedConfiguration {
     /// Nothing changes; one text a mistake.
     case refused([ByteString])
 
-    /// Reads the configuration. The only place that knows how `Config` is asked and what the settings are called.
+    /// Reads the configuration. The only place that knows how `Config` is asked and what the settings are
+    /// called.
     static func load(_ path: ByteString) -> LoadedConfiguration {
         let (bytes, error) = Files.read(path)
         guard bytes != nil else {
-            return .refused([ByteString("could not load file \"\(path.lossyText)\": \(errorText(error).lossyText)")])
+            return .refused([
+                ByteString("could not load file \"\(path.lossyText)\": \(errorText(error).lossyText)")
+            ])
         }
         return .accepted(Snapshot(), ProcessSettings(), warnings: [])
     }

@@ -78,7 +78,8 @@ package enum Program {
         worker.listen(consume listeners)
         worker.log.write(
             .log,
-            "process up: \(standsFor) (\(version)), epoll, adns: c-ares \(Resolver.version), tls: \(tlsVersion)")
+            "process up: \(standsFor) (\(version)), epoll, adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+        )
         ServiceManager.tell("READY=1\n")
         worker.run()
         worker.listeners.stop(.all)
@@ -121,13 +122,17 @@ package enum Program {
                 throw StartFailure(text: "could not switch to user '\(settings.user.lossyText)': \(reason)")
             }
         }
-        guard linux_effective_user() != 0 else { throw StartFailure(text: "PgBouncer should not run as root") }
+        guard linux_effective_user() != 0 else {
+            throw StartFailure(text: "PgBouncer should not run as root")
+        }
         _ = linux_forbid_privileges()
         _ = linux_forbid_dumps()
     }
 
     private static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
-        if settings.usesSyslog { log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility) }
+        if settings.usesSyslog {
+            log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility)
+        }
         guard !settings.logFile.isEmpty else { return }
         let error = log.openFile(settings.logFile)
         guard error != 0 else { return }
@@ -150,7 +155,8 @@ package enum Program {
     private static func goIntoBackground(_ log: inout Log) throws(StartFailure) {
         let result = linux_daemonise()
         guard result == 0 else {
-            throw StartFailure(text: "fork failed: \(errorText(Int32(truncatingIfNeeded: -result)).lossyText)")
+            throw StartFailure(
+                text: "fork failed: \(errorText(Int32(truncatingIfNeeded: -result)).lossyText)")
         }
         log.onStandardError = false
         log.refreshProcessID()

@@ -3,7 +3,8 @@ import CLinux
 import EventLoop
 import Primitives
 
-/// Looks up names without blocking, with /etc/hosts before the network, and remembers what it found for a while.
+/// Looks up names without blocking, with /etc/hosts before the network, and remembers what it found for a
+/// while.
 ///
 /// c-ares' sockets are in a poller of their own, which the worker's poller watches as one descriptor.
 final class Resolver {
@@ -75,14 +76,14 @@ final class Resolver {
         waiting[name, default: []].append(waiter)
         if isAsked { return }
         let question = Unmanaged.passRetained(Question(self, name)).toOpaque()
-        let done: ares_addrinfo_callback = { question, status, _, found in
-            guard let question else { return }
-            let question_ = Unmanaged<Question>.fromOpaque(question).takeRetainedValue()
+        let done: ares_addrinfo_callback = { asked, status, _, found in
+            guard let asked else { return }
+            let question = Unmanaged<Question>.fromOpaque(asked).takeRetainedValue()
             var addresses: [linux_address] = []
             if status == cares_success, let found { addresses = Resolver.addresses(of: found) }
             if let found { ares_freeaddrinfo(found) }
             // Destroying the channel answers what is under way; nobody waits any more.
-            if status != cares_destroyed { question_.resolver.finish(question_.name, addresses) }
+            if status != cares_destroyed { question.resolver.finish(question.name, addresses) }
         }
         name.withCString { cares_start(channel, $0, done, question) }
         planWait()
@@ -95,9 +96,9 @@ final class Resolver {
         for index in 0..<count {
             let event = poller[index]
             let socket = ares_socket_t(truncatingIfNeeded: event.word)
-            let isReadable = !event.what.isDisjoint(with: [.readable, .broken])
+            let isReadable = event.what.meets(.anyInput)
             ares_process_fd(
-                channel, isReadable ? socket : none, event.what.contains(.writable) ? socket : none)
+                channel, isReadable ? socket : none, event.what.meets(.writable) ? socket : none)
         }
         if count == 0 { ares_process_fd(channel, none, none) }
         planWait()
@@ -121,7 +122,9 @@ final class Resolver {
 
     private func finish(_ name: ByteString, _ addresses: [linux_address]) {
         let now = MonotonicClock.now()
-        if remembered.count >= Self.rememberedLimit { remembered = remembered.filter { $0.value.expires > now } }
+        if remembered.count >= Self.rememberedLimit {
+            remembered = remembered.filter { $0.value.expires > now }
+        }
         var turn = 0
         for waiter in waiting.removeValue(forKey: name) ?? [] {
             answers.append((waiter, Self.rotated(addresses, by: turn)))

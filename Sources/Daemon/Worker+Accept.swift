@@ -53,7 +53,8 @@ extension Worker where Engine: ~Copyable {
         carryOut()
     }
 
-    /// No descriptor is left: one client is told so, with the descriptor kept for that; the others wait a while.
+    /// No descriptor is left: one client is told so, with the descriptor kept for that; the others wait a
+    /// while.
     private mutating func standBack(_ error: Int32, _ descriptor: Int32) {
         log.write(.error, "accept() failed: \(errorText(error).lossyText)")
         listeners.refuseOne(descriptor)
@@ -65,7 +66,9 @@ extension Worker where Engine: ~Copyable {
     /// Reads the configuration again and tells the engine; nothing changes when it is wrong (I12).
     mutating func reloadConfiguration(for console: UInt64) {
         var asker: ClientID?
-        if console != 0, case .client(let client) = LinkID(packed: console), clients.find(client.handle) != nil {
+        if console != 0, case .client(let client) = LinkID(packed: console),
+            clients.find(client.handle) != nil
+        {
             asker = client
         }
         let loaded = reload()
@@ -104,6 +107,8 @@ extension Worker where Engine: ~Copyable {
         guard !settings.logFile.isEmpty else { return log.closeFile() }
         let error = log.openFile(settings.logFile)
         guard error != 0 else { return }
-        log.write(.error, "could not open log file \"\(settings.logFile.lossyText)\": \(errorText(error).lossyText)")
+        log.write(
+            .error, "could not open log file \"\(settings.logFile.lossyText)\": \(errorText(error).lossyText)"
+        )
     }
 }

@@ -51,7 +51,8 @@ extension Worker where Engine: ~Copyable {
         }
     }
 
-    /// Console commands look at the whole engine, so they are answered here, after the event that brought them.
+    /// Console commands look at the whole engine, so they are answered here, after the event that brought
+    /// them.
     @inline(__always)
     private mutating func serveConsole() {
         actions.removeAll()
@@ -94,7 +95,7 @@ extension Worker where Engine: ~Copyable {
         vacate(link, place)
         if flags.contains(.opening) {
             openings[link.packed] = nil
-        } else if delivering, flags.isDisjoint(with: [.broken, .forgotten]),
+        } else if delivering, !flags.meets(.broken), !flags.meets(.forgotten),
             lingering.take(descriptor, owed: place.pointee.owed, poller, now)
         {
             place.pointee.owed = nil

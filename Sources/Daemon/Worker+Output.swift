@@ -29,7 +29,8 @@ struct Output: ~Copyable {
 }
 
 extension Worker where Engine: ~Copyable {
-    /// Adds bytes to what is being gathered for this link; they stay valid until the list has been carried out.
+    /// Adds bytes to what is being gathered for this link; they stay valid until the list has been carried
+    /// out.
     @inline(__always)
     mutating func put(_ view: ByteView, to link: LinkID) {
         let packed = link.packed
@@ -44,7 +45,7 @@ extension Worker where Engine: ~Copyable {
         guard output.count > 0 else { return }
         defer { output.clear() }
         let link = LinkID(packed: output.link)
-        guard let place = connection(link), place.pointee.flags.isDisjoint(with: [.broken, .opening]) else { return }
+        guard let place = connection(link), !place.pointee.flags.meets(.speechless) else { return }
         guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
         let descriptor = place.pointee.descriptor
         let result =

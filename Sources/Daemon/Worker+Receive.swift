@@ -11,7 +11,7 @@ extension Worker where Engine: ~Copyable {
 
     @inline(__always)
     mutating func read(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ what: Interest) {
-        if place.pointee.flags.contains(.paused) { return hush(link, place, what) }
+        if place.pointee.flags.meets(.paused) { return hush(link, place, what) }
         if let kept = place.pointee.kept {
             return kept.count > Self.prependLimitBytes
                 ? readBehind(link, place, kept) : readAfterPrepending(link, place, kept)
@@ -106,17 +106,17 @@ extension Worker where Engine: ~Copyable {
 
     // MARK: Pausing
 
-    /// Something came from a link that is paused: no longer watch for it. Only now, because most pauses are over
-    /// before anything comes, and watching and not watching costs a system call each.
+    /// Something came from a link that is paused: no longer watch for it. Only now, because most pauses are
+    /// over before anything comes, and watching and not watching costs a system call each.
     @inline(never)
     private mutating func hush(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ what: Interest) {
-        if !what.isDisjoint(with: [.peerGone, .broken]) {
+        if what.meets(.anyEnd) {
             if case .client = link { return end(link, .endOfFile) }
             // A server's last words are still to be read.
             place.pointee.flags.insert(.endSeen)
         }
         place.pointee.flags.insert(.disarmed)
-        if !what.isDisjoint(with: .broken), !place.pointee.flags.contains(.forgotten) {
+        if what.meets(.broken), !place.pointee.flags.contains(.forgotten) {
             place.pointee.flags.insert(.forgotten)
             poller.remove(place.pointee.descriptor)
         } else {
@@ -136,7 +136,8 @@ extension Worker where Engine: ~Copyable {
                 updateInterest(link, place)
             }
         }
-        // The event now being carried out may be the one whose bytes are about to be kept, so look again later.
+        // The event now being carried out may be the one whose bytes are about to be kept, so look again
+        // later.
         guard !place.pointee.flags.contains(.offering) else { return }
         place.pointee.flags.insert(.offering)
         followUps.append(FollowUp(kind: .offer, link: link.packed))

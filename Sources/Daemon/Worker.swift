@@ -79,7 +79,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
             handle(event)
             settle()
             if isExiting { return }
-            if index % Self.eventsPerClockReading == Self.eventsPerClockReading - 1 { now = MonotonicClock.now() }
+            if index % Self.eventsPerClockReading == Self.eventsPerClockReading - 1 {
+                now = MonotonicClock.now()
+            }
         }
         passDeadlines()
         settle()
@@ -102,12 +104,12 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     private mutating func handle(_ link: LinkID, _ what: Interest) {
         // A handle that died earlier in this batch.
         guard let place = connection(link) else { return }
-        if place.pointee.flags.contains(.opening) { return finishOpening(link, place) }
-        if what.contains(.writable), place.pointee.flags.contains(.writing) {
+        if place.pointee.flags.meets(.opening) { return finishOpening(link, place) }
+        if what.meets(.writable), place.pointee.flags.meets(.writing) {
             writeOwed(link, place)
             guard connection(link) != nil else { return }
         }
-        if !what.isDisjoint(with: [.readable, .peerGone, .broken]) { read(link, place, what) }
+        if what.meets(.anyInput) { read(link, place, what) }
     }
 
     @inline(__always)

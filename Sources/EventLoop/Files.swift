@@ -18,7 +18,8 @@ package enum Files {
                 if count == -Int(linux_interrupted) { continue }
                 if count < 0 { error = Int32(truncatingIfNeeded: -count) }
                 guard count > 0 else { return }
-                content.append(ByteView(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])))
+                content.append(
+                    ByteView(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(room)[..<count])))
                 if content.count > limitBytes {
                     error = linux_too_large
                     return

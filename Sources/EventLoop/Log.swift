@@ -28,8 +28,8 @@ package enum Severity: UInt8, Sendable {
     }
 }
 
-/// Where log lines go: standard error, a file, syslog. One event is one line; a target that fails, is full or would
-/// block loses lines, which are counted, and nothing else happens (I15).
+/// Where log lines go: standard error, a file, syslog. One event is one line; a target that fails, is full or
+/// would block loses lines, which are counted, and nothing else happens (I15).
 package struct Log: ~Copyable {
     package var onStandardError: Bool
     package private(set) var lost = 0

@@ -5,8 +5,8 @@ package enum LogText {
     /// PgBouncer cuts lines here too.
     package static let lineLimitBytes = 2047
 
-    /// Appends `text`, at most `limit` bytes of output: control bytes, 0x7f, C1 controls and whatever is not UTF-8
-    /// as `\xNN`. A line break at the very end is dropped.
+    /// Appends `text`, at most `limit` bytes of output: control bytes, 0x7f, C1 controls and whatever is not
+    /// UTF-8 as `\xNN`. A line break at the very end is dropped.
     package static func append(_ text: ByteView, to line: inout ByteBuffer, limit: Int = lineLimitBytes) {
         var end = text.count
         while end > 0, let last = text[end - 1], last == 0x0A || last == 0x0D { end -= 1 }

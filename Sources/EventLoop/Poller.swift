@@ -6,12 +6,23 @@ package struct Interest: OptionSet, Sendable {
     package let rawValue: UInt32
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let readable = Interest(rawValue: linux_readable)
-    package static let writable = Interest(rawValue: linux_writable)
+    package static var readable: Interest { Interest(rawValue: linux_readable) }
+    package static var writable: Interest { Interest(rawValue: linux_writable) }
     /// The peer has closed its side.
-    package static let peerGone = Interest(rawValue: linux_peer_gone)
+    package static var peerGone: Interest { Interest(rawValue: linux_peer_gone) }
     /// Both sides are closed, or the connection failed. Only ever reported, never asked for.
-    package static let broken = Interest(rawValue: linux_broken)
+    package static var broken: Interest { Interest(rawValue: linux_broken) }
+    /// Something that a `recv` will tell.
+    package static var anyInput: Interest {
+        Interest(rawValue: linux_readable | linux_peer_gone | linux_broken)
+    }
+    /// There will be no more input.
+    package static var anyEnd: Interest { Interest(rawValue: linux_peer_gone | linux_broken) }
+
+    /// Has something in common with `other`. (The general set operations, above all array literals,
+    /// allocate.)
+    @inline(__always)
+    package func meets(_ other: Interest) -> Bool { rawValue & other.rawValue != 0 }
 }
 
 /// One thing that happened: what was registered, and what it is ready for.

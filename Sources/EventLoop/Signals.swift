@@ -7,7 +7,8 @@ package enum Signal: Sendable { case hangUp, terminate, interrupt, quit, user1, 
 package struct Signals: ~Copyable {
     private let socket: Socket
 
-    /// Blocks our signals in this thread and all threads it will create, and ignores SIGPIPE. Before any thread.
+    /// Blocks our signals in this thread and all threads it will create, and ignores SIGPIPE. Before any
+    /// thread.
     package static func block() { linux_prepare_signals() }
 
     /// `nil` when the kernel refuses.

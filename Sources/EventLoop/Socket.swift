@@ -43,7 +43,8 @@ package enum Transfer: Equatable, Sendable {
     }
 }
 
-/// Moving bytes over a connected socket. The other half, with `Poller`, of what another way of doing I/O replaces.
+/// Moving bytes over a connected socket. The other half, with `Poller`, of what another way of doing I/O
+/// replaces.
 package enum Stream {
     @inline(__always)
     package static func receive(

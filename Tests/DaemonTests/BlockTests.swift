@@ -4,7 +4,9 @@ import Testing
 @testable import Daemon
 
 @Suite struct BlockTests {
-    private func bytes(_ count: Int) -> ByteString { ByteString((0..<count).map { UInt8(truncatingIfNeeded: $0) }) }
+    private func bytes(_ count: Int) -> ByteString {
+        ByteString((0..<count).map { UInt8(truncatingIfNeeded: $0) })
+    }
 
     @Test func bytesComeOutInOrder() {
         var store = BlockStore()
@@ -43,7 +45,9 @@ import Testing
 @Suite struct EventWordTests {
     @Test func wordsAndTheirMeaningsAgree() {
         let link = LinkID.server(ServerID(Handle(slot: 0xFFFFF, generation: 0x7FFF_FFFF)))
-        guard case .link(let same)? = EventWord(EventWord.link(link).word) else { return #expect(Bool(false)) }
+        guard case .link(let same)? = EventWord(EventWord.link(link).word) else {
+            return #expect(Bool(false))
+        }
         #expect(same == link)
         guard case .listener(3)? = EventWord(EventWord.listener(3).word) else { return #expect(Bool(false)) }
         let lingering = EventWord.lingering(place: 1023, stamp: 0xFFFF)

@@ -10,11 +10,14 @@ import Testing
     }
 
     @Test func plainTextStays() {
-        #expect(cleaned(Array("C-0x1: db/user@[::1]:5 grüße 日本 🦒".utf8)) == "C-0x1: db/user@[::1]:5 grüße 日本 🦒")
+        #expect(
+            cleaned(Array("C-0x1: db/user@[::1]:5 grüße 日本 🦒".utf8)) == "C-0x1: db/user@[::1]:5 grüße 日本 🦒")
     }
 
     @Test func controlBytesAreEscaped() {
-        #expect(cleaned(Array("a\nLOG forged\u{1b}[31m\r\u{7f}\tb".utf8)) == "a\\x0aLOG forged\\x1b[31m\\x0d\\x7f\\x09b")
+        #expect(
+            cleaned(Array("a\nLOG forged\u{1b}[31m\r\u{7f}\tb".utf8))
+                == "a\\x0aLOG forged\\x1b[31m\\x0d\\x7f\\x09b")
         #expect(cleaned([0]) == "\\x00")
     }
 
