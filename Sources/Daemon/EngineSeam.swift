@@ -26,14 +26,16 @@ protocol EngineSeam: ~Copyable {
     mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList)
     var nextDeadline: Instant? { get }
 
-    /// Console commands that wait for somebody who may look at the whole engine; called after each event.
+    /// Console commands wait for somebody who may look at the whole engine; asked after each event.
+    var hasConsoleWork: Bool { get }
     mutating func serveConsole(now: Instant, into actions: inout ActionList)
 }
 
 extension EngineSeam where Self: ~Copyable {
+    var hasConsoleWork: Bool { false }
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
 }
 
-// Console: give the switchboard its own `serveConsole` here, which calls `Console.serve` when
-// `hasConsoleWork`.
+// Console: give the switchboard `hasConsoleWork` and a `serveConsole` that calls `Console.serve`, here. This is
+// the one place where the console is hooked in.
 extension Switchboard: EngineSeam {}

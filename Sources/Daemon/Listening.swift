@@ -126,7 +126,7 @@ extension Listeners {
                 let reason = errorText(Int32(truncatingIfNeeded: -result)).lossyText
                 throw StartFailure(
                     text:
-                        "cannot give the unix socket to group '\(settings.unixSocketGroup.lossyText)': \(reason)"
+                        "unix_socket_group '\(settings.unixSocketGroup.lossyText)': \(reason)"
                 )
             }
         }

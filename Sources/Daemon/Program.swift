@@ -78,7 +78,8 @@ package enum Program {
         worker.listen(consume listeners)
         worker.log.write(
             .log,
-            "process up: \(standsFor) (\(version)), epoll, adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+            "process up: \(standsFor) (\(version)), epoll, "
+                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
         )
         ServiceManager.tell("READY=1\n")
         worker.run()
@@ -148,8 +149,10 @@ package enum Program {
         guard linux_raise_file_limit(&soft, &hard) == 0 else { return }
         log.write(
             .log,
-            "kernel file descriptor limit: \(soft) (hard: \(hard)); max_client_conn: \(settings.maximumClients), "
-                + "max expected fd use: \(settings.expectedFiles)")
+            "kernel file descriptor limit: \(soft) (hard: \(hard)); "
+                + "max_client_conn: \(settings.maximumClients), "
+                + "max expected fd use: \(settings.expectedFiles)"
+        )
     }
 
     private static func goIntoBackground(_ log: inout Log) throws(StartFailure) {

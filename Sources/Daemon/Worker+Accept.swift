@@ -71,6 +71,7 @@ extension Worker where Engine: ~Copyable {
         {
             asker = client
         }
+        if console == 0 { ServiceManager.tell(ServiceManager.reloading(now)) }
         let loaded = reload()
         actions.removeAll()
         switch loaded {
@@ -85,6 +86,7 @@ extension Worker where Engine: ~Copyable {
             engine.reloadFailed(for: asker, now: now, into: &actions)
         }
         carryOut()
+        if console == 0 { ServiceManager.tell("READY=1\n") }
     }
 
     /// Puts into force what may change while we run. Listening sockets, the user and the pidfile stay.

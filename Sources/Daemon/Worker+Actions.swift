@@ -55,9 +55,10 @@ extension Worker where Engine: ~Copyable {
     /// them.
     @inline(__always)
     private mutating func serveConsole() {
+        guard engine.hasConsoleWork else { return }
         actions.removeAll()
         engine.serveConsole(now: now, into: &actions)
-        if !actions.actions.isEmpty { perform(from: ByteView(base: receiveRoom, count: 0)) }
+        perform(from: ByteView(base: receiveRoom, count: 0))
     }
 
     private mutating func write(_ level: LogLevel, _ text: ByteView) {

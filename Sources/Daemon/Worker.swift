@@ -123,7 +123,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     /// Carries out what came up meanwhile, each as an event of its own, until nothing is left.
     @inline(__always)
     mutating func settle() {
-        if resolver.hasAnswers { takeNames() }
+        // Nobody asks for names while no server is being opened. (Fields of a class cost a check each.)
+        if !openings.isEmpty, resolver.hasAnswers { takeNames() }
         if followUps.isEmpty { return }
         var rounds = 0
         while !followUps.isEmpty, rounds < Self.followUpBatch, !isExiting {
@@ -156,7 +157,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         var soonest = engine.nextDeadline ?? .never
         if let deadline = lingering.nextDeadline { soonest = min(soonest, deadline) }
         if let deadline = listeners.resumeAt { soonest = min(soonest, deadline) }
-        if let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
+        if !openings.isEmpty, let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
         return soonest == .never ? nil : soonest.since(now)
     }
 
@@ -168,7 +169,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         }
         if let deadline = lingering.nextDeadline, deadline <= now { lingering.sweep(&blocks, now) }
         if let deadline = listeners.resumeAt, deadline <= now { listeners.resume(poller) }
-        if let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
+        if !openings.isEmpty, let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
     }
 
     // MARK: Signals

@@ -59,6 +59,11 @@ struct SyslogSocket: ~Copyable {
 
 /// Tells the service manager how we are, if it asked for that.
 package enum ServiceManager {
+    /// systemd wants to know when a reload began.
+    package static func reloading(_ now: Instant) -> ByteString {
+        ByteString("RELOADING=1\nMONOTONIC_USEC=\(now.nanoseconds / 1000)\n")
+    }
+
     package static func tell(_ state: ByteString) {
         guard let path = linux_environment("NOTIFY_SOCKET") else { return }
         guard let socket = Socket(result: linux_datagram_socket(path)) else { return }
