@@ -50,7 +50,7 @@ let package = Package(
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         // row 8
         .executableTarget(
-            name: "pglido", dependencies: ["Daemon"], swiftSettings: house,
+            name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
@@ -59,4 +59,6 @@ let package = Package(
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
         tests("Tidy", []),
+        tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
+        tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
     ])

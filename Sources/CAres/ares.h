@@ -1,2 +1,34 @@
 #pragma once
 #include_next <ares.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/time.h>
+
+// A channel that looks into /etc/hosts first and reports which descriptors it wants watched. 0 or an ARES_ code.
+static inline int cares_open(ares_channel *channel, ares_sock_state_cb watch, void *owner) {
+    struct ares_options options;
+    memset(&options, 0, sizeof options);
+    options.sock_state_cb = watch;
+    options.sock_state_cb_data = owner;
+    options.lookups = (char *)"fb";
+    return ares_init_options(channel, &options, ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS);
+}
+
+// Milliseconds until the channel has to be called again; -1 for never.
+static inline long cares_wait_milliseconds(ares_channel channel) {
+    struct timeval room, *left = ares_timeout(channel, NULL, &room);
+    return left ? (long)left->tv_sec * 1000 + (left->tv_usec + 999) / 1000 : -1;
+}
+
+static inline void cares_start(ares_channel channel, const char *name, ares_addrinfo_callback done, void *lookup) {
+    struct ares_addrinfo_hints hints;
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = ARES_AI_NOSORT;
+    ares_getaddrinfo(channel, name, NULL, &hints, done, lookup);
+}
+
+// Macros in one version of c-ares, an enumeration in another.
+static const int cares_success = ARES_SUCCESS;
+static const int cares_destroyed = ARES_EDESTRUCTION;
+static const int cares_init_all = ARES_LIB_INIT_ALL;

@@ -1,0 +1,41 @@
+import Config
+import Engine
+import Primitives
+
+/// The engine as the driver sees it. The switchboard is the one engine of the program; the driver's own tests
+/// put a small one in its place. Always specialised, so that the seam costs nothing at run time.
+protocol EngineSeam: ~Copyable {
+    mutating func accepted(
+        peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
+    ) -> ClientID?
+    mutating func received(
+        _ bytes: ByteView, from link: LinkID, now: Instant, into actions: inout ActionList
+    ) -> Int
+    mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList)
+    mutating func serverOpened(
+        _ server: ServerID, remote: SocketAddress, local: SocketAddress, now: Instant,
+        into actions: inout ActionList)
+    mutating func serverFailed(
+        _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList)
+    mutating func congested(_ link: LinkID, into actions: inout ActionList)
+    mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList)
+    mutating func deadlinePassed(now: Instant, into actions: inout ActionList)
+    mutating func reloaded(
+        _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList)
+    mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList)
+    mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList)
+    var nextDeadline: Instant? { get }
+
+    /// Console commands wait for somebody who may look at the whole engine; asked after each event.
+    var hasConsoleWork: Bool { get }
+    mutating func serveConsole(now: Instant, into actions: inout ActionList)
+}
+
+extension EngineSeam where Self: ~Copyable {
+    var hasConsoleWork: Bool { false }
+    mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
+}
+
+// Console: give the switchboard `hasConsoleWork` and a `serveConsole` that calls `Console.serve`, here. This is
+// the one place where the console is hooked in.
+extension Switchboard: EngineSeam {}

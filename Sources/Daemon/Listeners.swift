@@ -1,0 +1,85 @@
+import CLinux
+import Engine
+import EventLoop
+import Primitives
+
+/// The sockets on which clients arrive.
+struct Listeners: ~Copyable {
+    struct Listener {
+        /// -1 when closed for good.
+        var descriptor: Int32
+        var isUnix: Bool
+        /// File to remove with it; empty for none.
+        var path: ByteString = ""
+    }
+
+    private var all: [Listener] = []
+    /// A descriptor kept in reserve, so that there is one when there are none.
+    private var reserve = Socket(result: linux_open_reserve())
+    /// When accepting goes on; `nil` when it is going on.
+    private(set) var resumeAt: Instant?
+
+    init() {}
+
+    deinit {
+        for listener in all where listener.descriptor >= 0 { _ = linux_close(listener.descriptor) }
+    }
+
+    var isEmpty: Bool { all.isEmpty }
+    var count: Int { all.count }
+
+    mutating func add(_ listener: Listener) { all.append(listener) }
+
+    func descriptor(of place: Int) -> Int32? {
+        guard place < all.count, all[place].descriptor >= 0, resumeAt == nil else { return nil }
+        return all[place].descriptor
+    }
+
+    /// From here on clients are taken.
+    func watch(_ poller: borrowing Poller) {
+        for place in all.indices where all[place].descriptor >= 0 {
+            poller.add(all[place].descriptor, .readable, word: EventWord.listener(place).word)
+        }
+    }
+
+    mutating func pause(_ poller: borrowing Poller, until instant: Instant) {
+        resumeAt = instant
+        for listener in all where listener.descriptor >= 0 { poller.remove(listener.descriptor) }
+    }
+
+    mutating func resume(_ poller: borrowing Poller) {
+        resumeAt = nil
+        watch(poller)
+    }
+
+    /// Closes listeners for good, and removes their files.
+    mutating func stop(_ scope: ListenerScope) {
+        for place in all.indices where all[place].descriptor >= 0 && (scope == .all || !all[place].isUnix) {
+            _ = linux_close(all[place].descriptor)
+            all[place].descriptor = -1
+            if !all[place].path.isEmpty { _ = all[place].path.withCString { linux_unlink($0) } }
+        }
+    }
+
+    /// Takes one client on the reserve and tells it why it has to go.
+    mutating func refuseOne(_ descriptor: Int32) {
+        reserve = nil
+        var peer = linux_address()
+        if let client = Socket(result: linux_accept(descriptor, &peer)) {
+            var text = ByteBuffer(capacity: 128)
+            text.append(0x45)
+            text.append(uint32: 0)
+            for field: StaticString in [
+                "SFATAL", "C53300", "Mno more connections allowed (out of file descriptors)",
+            ] {
+                text.append(field)
+                text.append(0)
+            }
+            text.append(0)
+            text.set(uint32: UInt32(truncatingIfNeeded: text.count - 1), at: 1)
+            let view = text.view
+            _ = Stream.send(client.descriptor, view.base, view.count)
+        }
+        reserve = Socket(result: linux_open_reserve())
+    }
+}

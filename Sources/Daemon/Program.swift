@@ -1,0 +1,174 @@
+import CLinux
+import COpenSSL
+import Config
+import Engine
+import EventLoop
+package import Primitives
+
+/// The process from its command line to its exit status.
+package enum Program {
+    /// The release of PgBouncer that we stand in for: what tools parse, and what `SHOW VERSION` says.
+    static let standsFor = "PgBouncer 1.25.2"
+    static let version = "pglido 0.1.0"
+
+    /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
+    package static func run(_ words: [ByteString]) -> Int32 {
+        switch Arguments.parse(words) {
+        case .run(let arguments): return run(arguments)
+        case .showHelp:
+            say(Arguments.usage, on: 1)
+            return 0
+        case .showVersion:
+            say("\(standsFor)\n\(version)\nadns: c-ares \(Resolver.version)\ntls: \(tlsVersion)\n", on: 1)
+            return 0
+        case .wrong(let text):
+            say("pglido: \(text)\n\(Arguments.usage)", on: 2)
+            return 1
+        }
+    }
+
+    private static func run(_ arguments: Arguments) -> Int32 {
+        var log = Log(onStandardError: !arguments.isQuiet)
+        do throws(StartFailure) {
+            try start(arguments, &log)
+            return 0
+        } catch {
+            log.write(.fatal, error.text)
+            return 1
+        }
+    }
+
+    private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
+        let (snapshot, settings) = try configuration(arguments, &log)
+        if arguments.takesOver {
+            throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
+        }
+        try becomeUser(settings)
+        try openLog(settings, &log)
+        let pidfile = Pidfile(path: settings.pidFile)
+        if arguments.runsInBackground, settings.pidFile.isEmpty {
+            throw StartFailure(text: "daemon needs pidfile configured")
+        }
+        try pidfile.clearWay(&log)
+        raiseFileLimit(settings, &log)
+        Signals.block()
+        // Before going into the background, so that whoever starts us hears of an address in use.
+        var listeners = Listeners()
+        try listeners.open(settings, &log)
+        do throws(StartFailure) {
+            if arguments.runsInBackground { try goIntoBackground(&log) }
+            try pidfile.write()
+        } catch {
+            listeners.stop(.all)
+            throw error
+        }
+        defer { pidfile.remove() }
+        let facts = ProcessFacts(
+            userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
+            startSeconds: WallClock.seconds(), startInstant: MonotonicClock.now())
+        let switchboard = Switchboard(
+            snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
+        let reload = { loadConfiguration(arguments) }
+        // The worker writes the log from here on; what is said after its end is said by it too.
+        let workersLog = consume log
+        log = Log(onStandardError: false)
+        guard
+            var worker = Worker(engine: switchboard, settings: settings, log: workersLog, reload: reload)
+        else { throw StartFailure(text: "dns setup failed") }
+        worker.listen(consume listeners)
+        worker.log.write(
+            .log,
+            "process up: \(standsFor) (\(version)), epoll, "
+                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+        )
+        ServiceManager.tell("READY=1\n")
+        worker.run()
+        worker.listeners.stop(.all)
+    }
+
+    // MARK: Steps
+
+    /// The configuration with what the command line adds.
+    private static func loadConfiguration(_ arguments: Arguments) -> LoadedConfiguration {
+        switch LoadedConfiguration.load(arguments.configuration) {
+        case .accepted(let snapshot, var settings, let warnings):
+            if !arguments.user.isEmpty { settings.user = arguments.user }
+            settings.verbosity = max(settings.verbosity, arguments.verbosity)
+            return .accepted(snapshot, settings, warnings: warnings)
+        case .refused(let errors): return .refused(errors)
+        }
+    }
+
+    private static func configuration(
+        _ arguments: Arguments, _ log: inout Log
+    ) throws(StartFailure) -> (Snapshot, ProcessSettings) {
+        switch loadConfiguration(arguments) {
+        case .accepted(let snapshot, let settings, let warnings):
+            for warning in warnings { log.write(.warning, warning) }
+            return (snapshot, settings)
+        case .refused(let errors):
+            for error in errors { log.write(.error, error) }
+            throw StartFailure(text: "cannot load config file")
+        }
+    }
+
+    private static func becomeUser(_ settings: ProcessSettings) throws(StartFailure) {
+        if !settings.user.isEmpty {
+            let result = settings.user.withCString { linux_become_user($0) }
+            if result == -Int(linux_not_found) {
+                throw StartFailure(text: "could not find user '\(settings.user.lossyText)' to switch to")
+            }
+            guard result == 0 else {
+                let reason = errorText(Int32(truncatingIfNeeded: -result)).lossyText
+                throw StartFailure(text: "could not switch to user '\(settings.user.lossyText)': \(reason)")
+            }
+        }
+        guard linux_effective_user() != 0 else {
+            throw StartFailure(text: "PgBouncer should not run as root")
+        }
+        _ = linux_forbid_privileges()
+        _ = linux_forbid_dumps()
+    }
+
+    private static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
+        if settings.usesSyslog {
+            log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility)
+        }
+        guard !settings.logFile.isEmpty else { return }
+        let error = log.openFile(settings.logFile)
+        guard error != 0 else { return }
+        // Nobody would hear of it otherwise.
+        log.onStandardError = true
+        let reason = errorText(error).lossyText
+        throw StartFailure(text: "Cannot open logfile: '\(settings.logFile.lossyText)': \(reason)")
+    }
+
+    private static func raiseFileLimit(_ settings: ProcessSettings, _ log: inout Log) {
+        var soft: UInt64 = 0
+        var hard: UInt64 = 0
+        guard linux_raise_file_limit(&soft, &hard) == 0 else { return }
+        log.write(
+            .log,
+            "kernel file descriptor limit: \(soft) (hard: \(hard)); "
+                + "max_client_conn: \(settings.maximumClients), "
+                + "max expected fd use: \(settings.expectedFiles)"
+        )
+    }
+
+    private static func goIntoBackground(_ log: inout Log) throws(StartFailure) {
+        let result = linux_daemonise()
+        guard result == 0 else {
+            throw StartFailure(
+                text: "fork failed: \(errorText(Int32(truncatingIfNeeded: -result)).lossyText)")
+        }
+        log.onStandardError = false
+        log.refreshProcessID()
+    }
+
+    private static var tlsVersion: String { String(cString: OpenSSL_version(OPENSSL_VERSION)) }
+
+    private static func say(_ text: String, on descriptor: Int32) {
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { linux_write(descriptor, $0.baseAddress, $0.count) }
+    }
+}

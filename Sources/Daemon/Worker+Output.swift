@@ -1,0 +1,111 @@
+import CLinux
+import Engine
+import EventLoop
+import Primitives
+
+/// Pieces of output to one link, gathered to be written with one system call.
+struct Output: ~Copyable {
+    /// More pieces than this make another system call; the kernel's own limit is 1024.
+    static var pieceLimit: Int { 64 }
+    let pieces: UnsafeMutablePointer<linux_piece>
+    var link: UInt64 = 0
+    var count = 0
+    var bytes = 0
+
+    init() { pieces = .allocate(capacity: Self.pieceLimit) }
+    deinit { pieces.deallocate() }
+
+    @inline(__always)
+    mutating func add(_ view: ByteView) {
+        (pieces + count).initialize(to: linux_piece(base: view.base, count: view.count))
+        count &+= 1
+        bytes &+= view.count
+    }
+
+    mutating func clear() {
+        count = 0
+        bytes = 0
+    }
+}
+
+extension Worker where Engine: ~Copyable {
+    /// Adds bytes to what is being gathered for this link; they stay valid until the list has been carried
+    /// out.
+    @inline(__always)
+    mutating func put(_ view: ByteView, to link: LinkID) {
+        let packed = link.packed
+        if output.count > 0, output.link != packed || output.count == Output.pieceLimit { flush() }
+        output.link = packed
+        if !view.isEmpty { output.add(view) }
+    }
+
+    /// Writes what has been gathered.
+    @inline(__always)
+    mutating func flush() {
+        guard output.count > 0 else { return }
+        defer { output.clear() }
+        let link = LinkID(packed: output.link)
+        guard let place = connection(link), !place.pointee.flags.meets(.speechless) else { return }
+        guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
+        let descriptor = place.pointee.descriptor
+        let result =
+            output.count == 1
+            ? Stream.send(descriptor, output.pieces[0].base, output.pieces[0].count)
+            : Stream.send(descriptor, pieces: output.pieces, output.count)
+        switch result {
+        case .moved(let count) where count == output.bytes: return
+        case .moved(let count): owe(link, place, from: count)
+        case .wouldBlock: owe(link, place, from: 0)
+        case .failed(let error): fail(link, place, error)
+        }
+    }
+
+    /// Queues what the kernel has not taken: everything gathered but the first `taken` bytes.
+    @inline(never)
+    private mutating func owe(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, from taken: Int) {
+        let isNew = place.pointee.owed == nil
+        let more = output.bytes - taken
+        let held = place.pointee.owed?.count ?? 0
+        guard held + more <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
+        let block = place.pointee.owed.map { blocks.makeRoom(for: more, in: $0) } ?? blocks.take(more)
+        var skip = taken
+        for index in 0..<output.count {
+            let piece = output.pieces[index]
+            let view = ByteView(base: piece.base, count: piece.count).slice(skip)
+            skip = max(0, skip - piece.count)
+            block.append(view)
+        }
+        place.pointee.owed = block
+        guard isNew else { return }
+        place.pointee.flags.insert(.writing)
+        updateInterest(link, place)
+        followUps.append(FollowUp(kind: .congested, link: link.packed))
+    }
+
+    /// Remembers that a link is broken; the engine hears of it after the list being carried out.
+    @inline(never)
+    private mutating func fail(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ error: Int32) {
+        place.pointee.flags.insert(.broken)
+        followUps.append(FollowUp(kind: .ended, error: error, link: link.packed))
+    }
+
+    /// The kernel takes more of what is owed to a link.
+    @inline(never)
+    mutating func writeOwed(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
+        guard let block = place.pointee.owed else { return }
+        let view = block.view
+        switch Stream.send(place.pointee.descriptor, view.base, view.count) {
+        case .moved(let count): block.consume(count)
+        case .wouldBlock: return
+        case .failed(let error): return end(link, .failed(error))
+        }
+        guard block.count == 0 else { return }
+        place.pointee.owed = nil
+        blocks.give(block)
+        place.pointee.flags.remove(.writing)
+        updateInterest(link, place)
+        actions.removeAll()
+        engine.drained(link, now: now, into: &actions)
+        carryOut()
+    }
+}

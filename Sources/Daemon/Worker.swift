@@ -1,0 +1,194 @@
+import CLinux
+import Engine
+import EventLoop
+import Primitives
+
+/// One worker: waits, hands each event to its engine, carries out what the engine wants to the end, sleeps.
+///
+/// It owns the sockets, the buffers and the poller of its links; the engine owns every decision. Per query in
+/// steady state it makes two `recv`, two `send` and a share of one `epoll_wait`, and allocates nothing.
+/// More stored properties than the house likes: everything a thread owns is here, so that nothing is shared.
+struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
+    var engine: Engine
+    var actions = ActionList()
+    var now: Instant
+    var clients = ConnectionTable()
+    var servers = ConnectionTable()
+    var blocks = BlockStore()
+    var followUps = Ring<FollowUp>(capacity: 64)
+    var output = Output()
+    var lingering = LingerTable()
+    var openings: [UInt64: Opening] = [:]
+    var listeners = Listeners()
+    var log: Log
+    var settings: ProcessSettings
+    let poller: Poller
+    let signals: Signals
+    let resolver: Resolver
+    let receiveRoom: UnsafeMutableRawPointer
+    let reload: () -> LoadedConfiguration
+    /// `.exit` was asked for.
+    var isExiting = false
+
+    /// Bytes read at once. Larger does not pay: measured from 16 KiB on.
+    static var receiveBytes: Int { 32 * 1024 }
+    /// The clock is read again after this many events of one wait.
+    private static var eventsPerClockReading: Int { 64 }
+    /// Follow-ups carried out before the poller is looked at again, so that nobody starves.
+    private static var followUpBatch: Int { 1024 }
+
+    /// `nil` when the kernel gives no epoll set, or the resolver cannot start.
+    init?(
+        engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
+        reload: @escaping () -> LoadedConfiguration
+    ) {
+        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver() else { return nil }
+        self.engine = engine
+        self.settings = settings
+        self.log = log
+        self.reload = reload
+        self.poller = poller
+        self.signals = signals
+        self.resolver = resolver
+        now = MonotonicClock.now()
+        receiveRoom = .allocate(byteCount: Self.receiveBytes, alignment: 64)
+        self.poller.add(self.signals.descriptor, .readable, word: EventWord.signals.word)
+        self.poller.add(self.resolver.descriptor, .readable, word: EventWord.resolver.word)
+    }
+
+    deinit { receiveRoom.deallocate() }
+
+    /// Takes clients from these sockets from here on.
+    mutating func listen(_ listeners: consuming Listeners) {
+        self.listeners = listeners
+        self.listeners.watch(poller)
+    }
+
+    mutating func run() {
+        while !isExiting { turn() }
+    }
+
+    /// One wait and what came of it. `longest` bounds the wait.
+    mutating func turn(longest: TimeSpan? = nil) {
+        var wait = untilNextDeadline()
+        if let longest { wait = min(wait ?? longest, longest) }
+        let count = poller.blockingWaitForWork(wait)
+        now = MonotonicClock.now()
+        for index in 0..<count {
+            let event = poller[index]
+            handle(event)
+            settle()
+            if isExiting { return }
+            if index % Self.eventsPerClockReading == Self.eventsPerClockReading - 1 {
+                now = MonotonicClock.now()
+            }
+        }
+        passDeadlines()
+        settle()
+    }
+
+    @inline(__always)
+    private mutating func handle(_ event: Readiness) {
+        switch EventWord(event.word) {
+        case .link(let link): handle(link, event.what)
+        case .listener(let place): acceptClients(place)
+        case .lingering(let place, let stamp):
+            lingering.handle(place, stamp, event.what, room: receiveRoom, poller, &blocks, now)
+        case .signals: takeSignals()
+        case .resolver: resolver.work()
+        case nil: return
+        }
+    }
+
+    @inline(__always)
+    private mutating func handle(_ link: LinkID, _ what: Interest) {
+        // A handle that died earlier in this batch.
+        guard let place = connection(link) else { return }
+        if place.pointee.flags.meets(.opening) { return finishOpening(link, place) }
+        if what.meets(.writable), place.pointee.flags.meets(.writing) {
+            writeOwed(link, place)
+            guard connection(link) != nil else { return }
+        }
+        if what.meets(.anyInput) { read(link, place, what) }
+    }
+
+    @inline(__always)
+    func connection(_ link: LinkID) -> UnsafeMutablePointer<Connection>? {
+        switch link {
+        case .client(let id): clients.find(id.handle)
+        case .server(let id): servers.find(id.handle)
+        }
+    }
+
+    /// Carries out what came up meanwhile, each as an event of its own, until nothing is left.
+    @inline(__always)
+    mutating func settle() {
+        // Nobody asks for names while no server is being opened. (Fields of a class cost a check each.)
+        if !openings.isEmpty, resolver.hasAnswers { takeNames() }
+        if followUps.isEmpty { return }
+        var rounds = 0
+        while !followUps.isEmpty, rounds < Self.followUpBatch, !isExiting {
+            follow(followUps.removeFirst())
+            if resolver.hasAnswers { takeNames() }
+            rounds &+= 1
+        }
+    }
+
+    private mutating func follow(_ next: FollowUp) {
+        if next.kind == .reload { return reloadConfiguration(for: next.link) }
+        let link = LinkID(packed: next.link)
+        guard let place = connection(link) else { return }
+        switch next.kind {
+        case .congested:
+            actions.removeAll()
+            engine.congested(link, into: &actions)
+            carryOut()
+        case .ended: end(link, next.error == 0 ? .endOfFile : .failed(next.error))
+        case .offer: offerKept(link, place)
+        case .openFailed: failOpening(link, next.error)
+        case .reload: return
+        }
+    }
+
+    // MARK: Time
+
+    private func untilNextDeadline() -> TimeSpan? {
+        if !followUps.isEmpty { return .zero }
+        var soonest = engine.nextDeadline ?? .never
+        if let deadline = lingering.nextDeadline { soonest = min(soonest, deadline) }
+        if let deadline = listeners.resumeAt { soonest = min(soonest, deadline) }
+        if !openings.isEmpty, let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
+        return soonest == .never ? nil : soonest.since(now)
+    }
+
+    private mutating func passDeadlines() {
+        if let deadline = engine.nextDeadline, deadline <= now {
+            actions.removeAll()
+            engine.deadlinePassed(now: now, into: &actions)
+            carryOut()
+        }
+        if let deadline = lingering.nextDeadline, deadline <= now { lingering.sweep(&blocks, now) }
+        if let deadline = listeners.resumeAt, deadline <= now { listeners.resume(poller) }
+        if !openings.isEmpty, let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
+    }
+
+    // MARK: Signals
+
+    private mutating func takeSignals() {
+        while let signal = signals.next() {
+            let order: SignalOrder =
+                switch signal {
+                case .hangUp: .reload
+                case .terminate: .shutdownWaitForClients
+                case .interrupt: .shutdownWaitForServers
+                case .quit: .shutdownNow
+                case .user1: .pause
+                case .user2: .resume
+                }
+            if signal == .terminate || signal == .interrupt { ServiceManager.tell("STOPPING=1\n") }
+            actions.removeAll()
+            engine.signalled(order, now: now, into: &actions)
+            carryOut()
+        }
+    }
+}
