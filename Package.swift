@@ -60,5 +60,6 @@ let package = Package(
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
+        tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
     ])
