@@ -39,7 +39,8 @@ package enum Program {
     }
 
     private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
-        let (snapshot, settings) = try configuration(arguments, &log)
+        let source = ConfigurationSource(arguments)
+        let (snapshot, settings) = try configuration(source, &log)
         if arguments.takesOver {
             throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
         }
@@ -68,7 +69,7 @@ package enum Program {
             startSeconds: WallClock.seconds(), startInstant: MonotonicClock.now())
         let switchboard = Switchboard(
             snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
-        let reload = { loadConfiguration(arguments) }
+        let reload = { source.load() }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log
         log = Log(onStandardError: false)
@@ -88,21 +89,10 @@ package enum Program {
 
     // MARK: Steps
 
-    /// The configuration with what the command line adds.
-    private static func loadConfiguration(_ arguments: Arguments) -> LoadedConfiguration {
-        switch LoadedConfiguration.load(arguments.configuration) {
-        case .accepted(let snapshot, var settings, let warnings):
-            if !arguments.user.isEmpty { settings.user = arguments.user }
-            settings.verbosity = max(settings.verbosity, arguments.verbosity)
-            return .accepted(snapshot, settings, warnings: warnings)
-        case .refused(let errors): return .refused(errors)
-        }
-    }
-
     private static func configuration(
-        _ arguments: Arguments, _ log: inout Log
+        _ source: ConfigurationSource, _ log: inout Log
     ) throws(StartFailure) -> (Snapshot, ProcessSettings) {
-        switch loadConfiguration(arguments) {
+        switch source.load() {
         case .accepted(let snapshot, let settings, let warnings):
             for warning in warnings { log.write(.warning, warning) }
             return (snapshot, settings)
