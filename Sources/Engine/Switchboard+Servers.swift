@@ -1,7 +1,7 @@
 import Auth
 import Config
 import Pool
-package import Primitives
+public import Primitives
 import Session
 import Wire
 
@@ -116,7 +116,7 @@ extension Switchboard {
     }
 
     /// The connection asked for by `.open` stands. `remote` is the address really used.
-    package mutating func serverOpened(
+    public mutating func serverOpened(
         _ server: ServerID, remote: SocketAddress, local: SocketAddress, now: Instant,
         into actions: inout ActionList
     ) {
@@ -169,7 +169,7 @@ extension Switchboard {
     }
 
     /// The connection asked for by `.open` failed; its handle is dead after this.
-    package mutating func serverFailed(
+    public mutating func serverFailed(
         _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList
     ) {
         guard servers.contains(server) else { return }

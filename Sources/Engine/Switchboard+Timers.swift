@@ -1,6 +1,6 @@
 import Config
 import Pool
-package import Primitives
+public import Primitives
 import Session
 import Wire
 
@@ -78,7 +78,7 @@ extension Switchboard {
     // MARK: Coming up
 
     /// `nextDeadline` has come.
-    package mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
+    public mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
         while let (owner, at) = timers.takeDue(now) {
             switch owner {
             case .client(let client):
@@ -325,13 +325,13 @@ extension Switchboard {
 
 extension PoolCounters {
     /// The change from an earlier reading.
-    package func since(_ earlier: PoolCounters) -> PoolCounters {
+    public func since(_ earlier: PoolCounters) -> PoolCounters {
         var change = PoolCounters()
         for path in Self.fields { change[keyPath: path] = self[keyPath: path] &- earlier[keyPath: path] }
         return change
     }
 
-    package mutating func add(_ other: PoolCounters) {
+    public mutating func add(_ other: PoolCounters) {
         for path in Self.fields { self[keyPath: path] &+= other[keyPath: path] }
     }
 
