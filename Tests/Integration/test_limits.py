@@ -94,12 +94,12 @@ def test_max_db_connections(make_pooler, backend, database):
     pooler = make_pooler(databases={"app": backend + " max_db_connections=2"}, default_pool_size=2)
     first = begin_all(pooler, 2, user="trusty")
     stranger = pooler.bare_wire()
-    stranger.send(startup("boss", "app"), query("select current_user"))
-    assert stranger.read().kind == "R" and stranger.silent_for(0.5)
+    stranger.send(startup("boss", "app"))
+    assert stranger.silent_for(0.5)
     assert database.backends() == 2
     first[0].query("commit")
     stranger.finish_login("boss")
-    assert rows(stranger.read_until()) == [["boss"]]
+    assert stranger.value("select current_user") == "boss"
     assert database.backends() <= 2
 
 
@@ -114,7 +114,7 @@ def test_max_user_connections(make_pooler, backend, database, where):
     first = begin_all(pooler, 2)
     other = pooler.bare_wire()
     other.send(startup("trusty", "same"))
-    assert other.read().kind == "R" and other.silent_for(0.5)
+    assert other.silent_for(0.5)
     assert database.backends() == 2
     first[0].query("commit")
     other.finish_login("trusty")

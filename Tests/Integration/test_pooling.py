@@ -108,25 +108,16 @@ def test_pool_mode_of_entry(make_pooler, backend, place):
 
 
 def test_first_come_first_served(lone):
-    """Waiters are served in the order they came."""
+    """Waiters are served in the order they came; PostgreSQL's clock is the witness."""
     owner = lone.wire()
     owner.query("begin")
-    order, threads = [], []
-
-    def ask(number, client):
-        client.send(query(f"select {number}"))
-        client.read_until()
-        order.append(number)
-
-    for number in range(8):
-        client = lone.wire()
-        threads.append(threading.Thread(target=ask, args=(number, client)))
-        threads[-1].start()
-        eventually(lambda n=number: lone.pool()["cl_waiting"] == n + 1, "the client stands in line", every=0.05)
+    waiters = [lone.wire() for _ in range(8)]
+    for number, waiter in enumerate(waiters, start=1):
+        waiter.send(query("select clock_timestamp()"))
+        eventually(lambda n=number: lone.pool()["cl_waiting"] == n, "the client stands in line", every=0.05)
     owner.query("commit")
-    for thread in threads:
-        thread.join(10)
-    assert order == list(range(8))
+    moments = [rows(waiter.read_until())[0][0] for waiter in waiters]
+    assert moments == sorted(moments)
 
 
 def test_newcomer_does_not_overtake(lone):
@@ -278,10 +269,10 @@ def test_terminate(pooler):
 def test_function_call_takes_a_server(pooler):
     """FunctionCall as the first request gets a server and its answer (E18); a wrong oid gets PostgreSQL's error (E17)."""
     client = pooler.wire()
-    call = struct.pack("!IHHi", 870, 0, 1, 3) + b"ABC" + struct.pack("!H", 0)
+    call = struct.pack("!IHHi", 1317, 0, 1, 3) + b"ABC" + struct.pack("!H", 0)
     client.send(message("F", call))
     answer = client.read_until()
-    assert kinds(answer) == "VZ" and answer[0].body[4:] == b"abc"
+    assert kinds(answer) == "VZ" and answer[0].body[4:] == b"3"
     client.send(message("F", struct.pack("!IHHH", 4294967295, 0, 0, 0)))
     assert errors(client.read_until())[0]["C"] == "42883"
     assert client.value("select 1") == "1"
