@@ -94,7 +94,7 @@ def test_error_while_data_is_on_its_way(lone, pieces):
     lone.settle()
 
 
-@pytest.mark.recent
+@pytest.mark.ours
 def test_late_copy_done_does_not_hold_the_server(lone):
     """After CopyDone that comes long after the error the server is free for others."""
     wire, other = lone.wire(), lone.wire()
