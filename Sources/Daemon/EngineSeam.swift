@@ -36,6 +36,6 @@ extension EngineSeam where Self: ~Copyable {
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
 }
 
-// Console: give the switchboard `hasConsoleWork` and a `serveConsole` that calls `Console.serve`, here. This is
-// the one place where the console is hooked in.
+// Console: give the switchboard `hasConsoleWork` and a `serveConsole` that calls `Console.serve`, here. This
+// is the one place where the console is hooked in.
 extension Switchboard: EngineSeam {}

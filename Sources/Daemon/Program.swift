@@ -11,6 +11,17 @@ package enum Program {
     static let standsFor = "PgBouncer 1.25.2"
     static let version = "pglido 0.1.0"
 
+    /// The arguments without the program's name, as bytes: a path need not be UTF-8.
+    package static var commandLine: [ByteString] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { place in
+            CommandLine.unsafeArgv[place].map { word in
+                var count = 0
+                while word[count] != 0 { count += 1 }
+                return ByteString(ByteView(UnsafeRawBufferPointer(start: word, count: count)))
+            }
+        }
+    }
+
     /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
     package static func run(_ words: [ByteString]) -> Int32 {
         switch Arguments.parse(words) {
