@@ -1,6 +1,7 @@
 import CLinux
 import COpenSSL
 import Config
+import Console
 import Engine
 import EventLoop
 package import Primitives
@@ -77,15 +78,20 @@ package enum Program {
         defer { pidfile.remove() }
         let facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
-            startSeconds: WallClock.seconds(), startInstant: MonotonicClock.now())
+            startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
         let switchboard = Switchboard(
             snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
+        let zone = SystemTime.zone()
+        let clock = WallClock(
+            startSeconds: facts.startSeconds, startInstant: facts.startInstant,
+            zoneOffsetSeconds: zone.offsetSeconds, zoneName: zone.name)
+        let pooler = Pooler(switchboard, clock: clock)
         let reload = { source.load() }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log
         log = Log(onStandardError: false)
         guard
-            var worker = Worker(engine: switchboard, settings: settings, log: workersLog, reload: reload)
+            var worker = Worker(engine: pooler, settings: settings, log: workersLog, reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
         worker.log.write(
