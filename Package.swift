@@ -55,9 +55,13 @@ let package = Package(
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
         tests("Primitives", ["Primitives"]),
+        tests("Wire", ["Primitives", "Wire"]),
+        tests("Pool", ["Primitives", "Pool"]),
         tests("Config", ["Config", "Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Session", ["Primitives", "Wire", "Session"]),
+        tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),

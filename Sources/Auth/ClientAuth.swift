@@ -1,14 +1,14 @@
 import Crypto
-package import Primitives
+public import Primitives
 import Wire
 
 /// How a client must prove who it is.
-package enum ClientMethod: Equatable, Sendable {
+public enum ClientMethod: Equatable, Sendable {
     case trust, plain, md5, scram
 }
 
 /// What to do after a step of `ClientAuth`.
-package enum ClientAuthStep: Sendable {
+public enum ClientAuthStep: Sendable {
     /// Flush what was written, wait for the next 'p' message.
     case waiting
     /// Flush what was written, then send AuthenticationOk. The keys are there when the stored secret is a
@@ -23,7 +23,7 @@ package enum ClientAuthStep: Sendable {
 ///
 /// An unknown user (no secret) goes through the same messages as a known one and fails where a wrong password
 /// would.
-package struct ClientAuth: Sendable {
+public struct ClientAuth: Sendable {
     private enum Phase: Sendable {
         /// Nothing was asked yet. Leads to: cleartext, md5, saslStart, finished.
         case new
@@ -47,7 +47,7 @@ package struct ClientAuth: Sendable {
     private var phase = Phase.new
 
     /// `secret`: `nil` for an unknown user. `iterations`: what users without a SCRAM secret are asked for.
-    package init(
+    public init(
         method: ClientMethod, user: ByteString, secret: Secret?, instance: InstanceSecret, iterations: Int
     ) {
         // A SCRAM verifier cannot answer MD5, so its user is asked for SCRAM, as PgBouncer does.
@@ -60,7 +60,7 @@ package struct ClientAuth: Sendable {
 
     /// Longest body a 'p' message may have now; the caller refuses a longer one on its header, with
     /// `failureOverLimit`.
-    package var bodyLimitBytes: Int {
+    public var bodyLimitBytes: Int {
         switch phase {
         case .cleartext: Self.passwordLimitBytes + 1
         case .md5, .saslStart, .saslFinal: ScramLimits.clientMessageBytes
@@ -68,7 +68,7 @@ package struct ClientAuth: Sendable {
         }
     }
 
-    package var failureOverLimit: ClientAuthFailure {
+    public var failureOverLimit: ClientAuthFailure {
         switch phase {
         case .saslStart, .saslFinal: .sasl(.tooLong)
         case .new, .cleartext, .md5, .finished: .password(.tooLong)
@@ -79,7 +79,7 @@ package struct ClientAuth: Sendable {
     private static let passwordLimitBytes = 65_535
 
     /// Writes the first request.
-    package mutating func begin(entropy: inout any Entropy, into buffer: inout ByteBuffer) -> ClientAuthStep {
+    public mutating func begin(entropy: inout any Entropy, into buffer: inout ByteBuffer) -> ClientAuthStep {
         guard case .new = phase else { return reject(.password(.outOfTurn)) }
         switch method {
         case .trust:
@@ -103,7 +103,7 @@ package struct ClientAuth: Sendable {
     }
 
     /// Takes the body of a 'p' message. `cache` spares PBKDF2 for plain secrets.
-    package mutating func received(
+    public mutating func received(
         _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache,
         into buffer: inout ByteBuffer
     ) -> ClientAuthStep {

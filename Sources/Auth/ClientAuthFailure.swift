@@ -1,8 +1,8 @@
-package import Primitives
+public import Primitives
 
 /// Why a client may not in. What the client hears never says whether the user exists; the reason is for our
 /// log.
-package enum ClientAuthFailure: Equatable, Sendable {
+public enum ClientAuthFailure: Equatable, Sendable {
     case trustOfUnknownUser
     case emptyPassword
     case password(Reason)
@@ -10,7 +10,7 @@ package enum ClientAuthFailure: Equatable, Sendable {
     case mechanism
     case sasl(Reason)
 
-    package enum Reason: Equatable, Sendable {
+    public enum Reason: Equatable, Sendable {
         case wrongPassword
         case unknownUser
         case emptySecret
@@ -29,7 +29,7 @@ package enum ClientAuthFailure: Equatable, Sendable {
     }
 
     /// For the client: FATAL, 08P01.
-    package var text: ByteString {
+    public var text: ByteString {
         switch self {
         case .trustOfUnknownUser: "\"trust\" authentication failed"
         case .emptyPassword: "empty password returned by client"
@@ -40,7 +40,7 @@ package enum ClientAuthFailure: Equatable, Sendable {
     }
 
     /// For the log.
-    package var reason: ByteString {
+    public var reason: ByteString {
         switch self {
         case .trustOfUnknownUser: "no such user"
         case .emptyPassword, .mechanism: text

@@ -1,11 +1,11 @@
 import Crypto
-package import Primitives
+public import Primitives
 
 /// The side of a SCRAM-SHA-256 exchange that asks for the proof (RFC 5802): we, towards a client.
 ///
 /// It goes the whole way for every user. `doomed` only takes effect where the proof is checked, so that
 /// nobody learns earlier, or from the shape of the exchange, that a user does not exist.
-package struct ScramChallenger: Sendable {
+public struct ScramChallenger: Sendable {
     private enum Phase: Sendable {
         /// Nothing has come from the client. Leads to: challenged, finished.
         case new
@@ -27,13 +27,13 @@ package struct ScramChallenger: Sendable {
     private var phase = Phase.new
 
     /// `doomed`: fail at the end for this reason, whatever the proof.
-    package init(verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?) {
+    public init(verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?) {
         self.verifier = verifier
         self.doomed = doomed
     }
 
     /// client-first-message in, server-first-message out. `ownNonce`: our half, fresh for every exchange.
-    package mutating func first(
+    public mutating func first(
         _ message: ByteView, ownNonce: ByteString
     ) -> Result<ByteString, ScramRejection> {
         guard case .new = phase else { return .failure(.init(.outOfTurn)) }
@@ -50,7 +50,7 @@ package struct ScramChallenger: Sendable {
     }
 
     /// client-final-message in; server-final-message and the client's keys out.
-    package mutating func final(_ message: ByteView) -> Result<(ByteString, ScramKeys), ScramRejection> {
+    public mutating func final(_ message: ByteView) -> Result<(ByteString, ScramKeys), ScramRejection> {
         guard case .challenged(let challenge) = phase else { return .failure(.init(.outOfTurn)) }
         phase = .finished
         guard let client = ClientFinal(message) else { return .failure(.init(.malformedScram)) }
@@ -84,8 +84,8 @@ package struct ScramChallenger: Sendable {
 }
 
 /// A reason as an error, for `Result`.
-package struct ScramRejection: Error {
-    package let reason: ClientAuthFailure.Reason
+public struct ScramRejection: Error {
+    public let reason: ClientAuthFailure.Reason
     init(_ reason: ClientAuthFailure.Reason) { self.reason = reason }
 }
 

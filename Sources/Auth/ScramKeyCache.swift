@@ -1,9 +1,9 @@
-package import Primitives
+public import Primitives
 
 /// Keys derived from plain passwords, so that PBKDF2 runs once per secret, salt and iteration count and not
 /// once per login. One worker's value; the engine keeps one for clients and one for servers, so that a server
 /// which changes its salt all the time cannot push the clients' keys out.
-package struct ScramKeyCache: Sendable {
+public struct ScramKeyCache: Sendable {
     private struct Entry: Sendable {
         let secret: Secret
         let salt: ByteString
@@ -13,19 +13,19 @@ package struct ScramKeyCache: Sendable {
     }
 
     /// Entries it may hold before the one longest unused makes room.
-    package let capacity: Int
-    package private(set) var hits: UInt64 = 0
+    public let capacity: Int
+    public private(set) var hits: UInt64 = 0
     /// Every one of them ran PBKDF2.
-    package private(set) var misses: UInt64 = 0
+    public private(set) var misses: UInt64 = 0
     private var entries: [Entry] = []
 
-    package init(capacity: Int = 1024) { self.capacity = max(1, capacity) }
+    public init(capacity: Int = 1024) { self.capacity = max(1, capacity) }
 
-    package var count: Int { entries.count }
+    public var count: Int { entries.count }
 
     /// The keys of a plain secret. Secrets compare by their bytes: a reload that changes nothing costs
     /// nothing, and a changed password never finds old keys.
-    package mutating func keys(of secret: Secret, salt: ByteString, iterations: Int) -> ScramKeys {
+    public mutating func keys(of secret: Secret, salt: ByteString, iterations: Int) -> ScramKeys {
         let use = hits &+ misses
         for index in entries.indices
         where entries[index].salt == salt && entries[index].iterations == iterations
@@ -45,7 +45,7 @@ package struct ScramKeyCache: Sendable {
     }
 
     /// Forgets, and so wipes, everything.
-    package mutating func removeAll() { entries.removeAll() }
+    public mutating func removeAll() { entries.removeAll() }
 
     private func isOlder(_ a: Int, than b: Int) -> Bool { entries[a].lastUse < entries[b].lastUse }
 }

@@ -1,34 +1,34 @@
-package import Crypto
-package import Primitives
+public import Crypto
+public import Primitives
 
 /// The side of a SCRAM-SHA-256 exchange that proves it knows the password: we, towards a server.
 ///
 /// The server must prove itself as well: until `verify` has said yes, nothing it says is to be believed.
-package struct ScramProver: Sendable {
+public struct ScramProver: Sendable {
     private let nonce: ByteString
     private let clientFirstBare: ByteString
 
     init(entropy: inout any Entropy) { self.init(nonce: freshNonce(&entropy)) }
 
     /// With a nonce of the caller's; the user is in the start-up packet, so "n=" stays empty.
-    package init(nonce: ByteString, user: ByteString = "") {
+    public init(nonce: ByteString, user: ByteString = "") {
         self.nonce = nonce
         clientFirstBare = joined("n=", user, ",r=", nonce)
     }
 
-    package var clientFirst: ByteString { joined("n,,", clientFirstBare) }
+    public var clientFirst: ByteString { joined("n,,", clientFirstBare) }
 
     /// What a server-first-message asks for.
-    package struct ServerFirst: Sendable {
+    public struct ServerFirst: Sendable {
         let nonce: ByteString
         let salt: ByteString
         /// 1...ScramLimits.iterations
-        package let iterations: Int
+        public let iterations: Int
         fileprivate let text: ByteString
     }
 
     /// `nil` when it is malformed, out of bounds, or does not continue our nonce.
-    package func parse(serverFirst message: ByteView) -> ServerFirst? {
+    public func parse(serverFirst message: ByteView) -> ServerFirst? {
         var attributes = ScramAttributes(message)
         guard let nonce = attributes.next(named: 0x72), nonce.isScramNonce, nonce.count > self.nonce.count,
             self.nonce.equals(nonce.slice(0, self.nonce.count)),
@@ -43,7 +43,7 @@ package struct ScramProver: Sendable {
     }
 
     /// client-final-message, and the signature the server must answer with.
-    package func answer(_ server: ServerFirst, keys: ScramKeys) -> (
+    public func answer(_ server: ServerFirst, keys: ScramKeys) -> (
         clientFinal: ByteString, signature: Digest256
     ) {
         let withoutProof = joined("c=biws,r=", server.nonce)
@@ -55,7 +55,7 @@ package struct ScramProver: Sendable {
     }
 
     /// Whether a server-final-message carries this signature; `nil` when it is malformed or an error ("e=").
-    package static func verify(serverFinal message: ByteView, signature: Digest256) -> Bool? {
+    public static func verify(serverFinal message: ByteView, signature: Digest256) -> Bool? {
         var attributes = ScramAttributes(message)
         guard let value = attributes.next(named: 0x76), attributes.isAtEnd,
             let sent = Digest256(base64: value)

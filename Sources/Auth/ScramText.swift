@@ -2,7 +2,7 @@ import Crypto
 import Primitives
 
 /// Bounds of what a SCRAM exchange may carry.
-package enum ScramLimits {
+public enum ScramLimits {
     /// Random bytes in our half of a nonce, before Base64.
     static let nonceBytes = 18
     /// Salt we make, in bytes; PostgreSQL's length.
@@ -10,11 +10,11 @@ package enum ScramLimits {
     /// Longest salt a server may send, in bytes.
     static let serverSaltBytes = 1024
     /// Longest SASL message of a client, in bytes of body.
-    package static let clientMessageBytes = 1024
+    public static let clientMessageBytes = 1024
     /// Longest authentication message of a server, in bytes of body.
-    package static let serverMessageBytes = 8192
+    public static let serverMessageBytes = 8192
     /// PBKDF2 iterations we are ready to compute ourselves: about a quarter of a second.
-    package static let iterations = 1_000_000
+    public static let iterations = 1_000_000
 }
 
 /// Walks "a=value,b=value" (RFC 5802, section 7), left to right, never past the end.

@@ -1,40 +1,40 @@
-package import Crypto
-package import Primitives
+public import Crypto
+public import Primitives
 import Wire
 
 /// What a server keeps to check SCRAM-SHA-256 proofs without knowing the password (RFC 5802, section 3):
 /// salt, iterations, StoredKey and ServerKey.
-package struct ScramVerifier: Sendable {
+public struct ScramVerifier: Sendable {
     /// What every verifier's text starts with.
     static let prefix: StaticString = "SCRAM-SHA-256$"
 
-    package let salt: ByteString
+    public let salt: ByteString
     /// 1...Int32.max
-    package let iterations: Int
+    public let iterations: Int
     /// StoredKey, then ServerKey.
     private let keys: SecretDigestPair
 
-    package init(storedKey: Digest256, serverKey: Digest256, salt: ByteString, iterations: Int) {
+    public init(storedKey: Digest256, serverKey: Digest256, salt: ByteString, iterations: Int) {
         self.salt = salt
         self.iterations = iterations
         keys = SecretDigestPair(storedKey, serverKey)
     }
 
-    package init(_ scramKeys: ScramKeys, salt: ByteString, iterations: Int) {
+    public init(_ scramKeys: ScramKeys, salt: ByteString, iterations: Int) {
         self.init(
             storedKey: SHA256.hash(scramKeys.clientKey), serverKey: scramKeys.serverKey, salt: salt,
             iterations: iterations)
     }
 
     /// Runs PBKDF2 (see `SHA256.pbkdf2` for what that costs). `password` is prepared here.
-    package static func derive(password: ByteView, salt: ByteString, iterations: Int) -> ScramVerifier {
+    public static func derive(password: ByteView, salt: ByteString, iterations: Int) -> ScramVerifier {
         ScramVerifier(
             ScramKeys.derive(password: password, salt: salt, iterations: iterations), salt: salt,
             iterations: iterations)
     }
 
     /// Parses "SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey"; `nil` for anything else.
-    package init?(parsing text: ByteView) {
+    public init?(parsing text: ByteView) {
         guard text.hasPrefix(Self.prefix) else { return nil }
         let fields = text.slice(Self.prefix.utf8CodeUnitCount)
         guard let colon = fields.firstIndex(of: 0x3A), let dollar = fields.firstIndex(of: 0x24, from: colon),
@@ -51,11 +51,11 @@ package struct ScramVerifier: Sendable {
             storedKey: storedKey, serverKey: serverKey, salt: ByteString(salt), iterations: iterations)
     }
 
-    package var storedKey: Digest256 { keys.first }
-    package var serverKey: Digest256 { keys.second }
+    public var storedKey: Digest256 { keys.first }
+    public var serverKey: Digest256 { keys.second }
 
     /// The text a userlist or `pg_authid` holds.
-    package var text: ByteString {
+    public var text: ByteString {
         var text = ByteBuffer()
         text.append(Self.prefix)
         text.append(decimal: iterations)

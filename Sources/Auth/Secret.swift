@@ -1,8 +1,8 @@
 import Crypto
-package import Primitives
+public import Primitives
 
 /// What a stored secret is (PostgreSQL manual, "pg_authid.rolpassword").
-package enum SecretKind: Sendable {
+public enum SecretKind: Sendable {
     case plain
     /// "md5" and 32 lower-case hexadecimal digits: the digest of password and user name.
     case md5
@@ -14,14 +14,14 @@ package enum SecretKind: Sendable {
 }
 
 /// A stored password in any of its forms. Deliberately neither Equatable nor printable; wiped on release.
-package final class Secret: Sendable {
-    package let kind: SecretKind
+public final class Secret: Sendable {
+    public let kind: SecretKind
     /// Only of kind `scram`.
-    package let verifier: ScramVerifier?
+    public let verifier: ScramVerifier?
     private let bytes: SecretBytes
 
-    package convenience init(_ text: ByteString) { self.init(text.withView { SecretBytes($0) }) }
-    package convenience init(_ text: ByteView) { self.init(SecretBytes(text)) }
+    public convenience init(_ text: ByteString) { self.init(text.withView { SecretBytes($0) }) }
+    public convenience init(_ text: ByteView) { self.init(SecretBytes(text)) }
 
     private init(_ bytes: SecretBytes) {
         self.bytes = bytes
@@ -34,12 +34,12 @@ package final class Secret: Sendable {
     }
 
     /// An empty secret lets nobody in, as in PostgreSQL.
-    package var isEmpty: Bool { bytes.count == 0 }
+    public var isEmpty: Bool { bytes.count == 0 }
 
-    package func withView<R>(_ body: (ByteView) -> R) -> R { bytes.withView(body) }
+    public func withView<R>(_ body: (ByteView) -> R) -> R { bytes.withView(body) }
 
     /// Whether both hold the same bytes, in constant time: a reload makes new objects of the same secrets.
-    package func isSame(as other: Secret) -> Bool { bytes.equals(other.bytes) }
+    public func isSame(as other: Secret) -> Bool { bytes.equals(other.bytes) }
 
     private static func kindWithoutVerifier(_ text: ByteView) -> SecretKind {
         if text.hasPrefix(ScramVerifier.prefix) { return .malformed }

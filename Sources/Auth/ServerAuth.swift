@@ -1,9 +1,9 @@
 import Crypto
-package import Primitives
+public import Primitives
 import Wire
 
 /// What we can prove ourselves with towards a server.
-package enum ServerCredential: Sendable {
+public enum ServerCredential: Sendable {
     case none
     case secret(Secret)
     /// Taken from the client's own login (`ClientAuthStep.accepted`).
@@ -11,7 +11,7 @@ package enum ServerCredential: Sendable {
 }
 
 /// What to do after a step of `ServerAuth`.
-package enum ServerAuthStep: Sendable {
+public enum ServerAuthStep: Sendable {
     /// Flush what was written, if anything, and wait for the next 'R' message.
     case replied
     /// The server has let us in, and has proved itself where the method makes it.
@@ -21,8 +21,8 @@ package enum ServerAuthStep: Sendable {
 
 /// Answers a server's authentication requests, step by step: `received` for every 'R' message until the
 /// answer is not `replied`.
-package struct ServerAuth: Sendable {
-    package static let mechanism: StaticString = "SCRAM-SHA-256"
+public struct ServerAuth: Sendable {
+    public static let mechanism: StaticString = "SCRAM-SHA-256"
 
     private enum Phase: Sendable {
         /// The server asked nothing yet. Leads to: passwordSent, saslStarted, finished.
@@ -43,13 +43,13 @@ package struct ServerAuth: Sendable {
     private let credential: ServerCredential
     private var phase = Phase.new
 
-    package init(user: ByteString, credential: ServerCredential) {
+    public init(user: ByteString, credential: ServerCredential) {
         self.user = user
         self.credential = credential
     }
 
     /// Takes the body of an 'R' message. `cache` spares PBKDF2 for plain secrets.
-    package mutating func received(
+    public mutating func received(
         _ body: ByteView, entropy: inout any Entropy, cache: inout ScramKeyCache,
         into buffer: inout ByteBuffer
     ) -> ServerAuthStep {

@@ -1,13 +1,13 @@
-package import Primitives
+public import Primitives
 
 /// Why a login to a server cannot go on.
-package enum ServerAuthFailure: Equatable, Sendable {
+public enum ServerAuthFailure: Equatable, Sendable {
     case wrongPasswordType(Reason)
     case invalidSignature
     case noMechanism
     case malformed(Reason)
 
-    package enum Reason: Equatable, Sendable {
+    public enum Reason: Equatable, Sendable {
         case noPassword
         case unknownRequest
         case cleartextWithoutPassword
@@ -20,7 +20,7 @@ package enum ServerAuthFailure: Equatable, Sendable {
     }
 
     /// For the clients that wait for this server.
-    package var text: ByteString {
+    public var text: ByteString {
         switch self {
         case .wrongPasswordType: "server login failed: wrong password type"
         case .invalidSignature: "server login failed: invalid server signature"
@@ -31,7 +31,7 @@ package enum ServerAuthFailure: Equatable, Sendable {
     }
 
     /// For the log.
-    package var reason: ByteString {
+    public var reason: ByteString {
         switch self {
         case .wrongPasswordType(let reason), .malformed(let reason): reason.text
         case .invalidSignature: "invalid server signature"

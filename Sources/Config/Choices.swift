@@ -1,4 +1,4 @@
-package import Primitives
+public import Primitives
 
 /// A setting that is one of a few words.
 protocol Choice: CaseIterable, Equatable, Sendable {
@@ -7,12 +7,12 @@ protocol Choice: CaseIterable, Equatable, Sendable {
 }
 
 /// When a server goes back to its pool.
-package enum PoolMode: UInt8, Choice {
+public enum PoolMode: UInt8, Choice {
     case session
     case transaction
     case statement
 
-    package var name: ByteString {
+    public var name: ByteString {
         switch self {
         case .session: "session"
         case .transaction: "transaction"
@@ -22,11 +22,11 @@ package enum PoolMode: UInt8, Choice {
 }
 
 /// How clients prove who they are.
-package enum AuthType: UInt8, Choice {
+public enum AuthType: UInt8, Choice {
     case any, trust, plain, md5, cert, hba, ldap, pam
     case scramSHA256
 
-    package var name: ByteString {
+    public var name: ByteString {
         switch self {
         case .any: "any"
         case .trust: "trust"
@@ -41,7 +41,7 @@ package enum AuthType: UInt8, Choice {
     }
 
     /// Whether logins look at auth_file.
-    package var readsAuthFile: Bool {
+    public var readsAuthFile: Bool {
         switch self {
         case .any, .pam: false
         case .trust, .plain, .md5, .cert, .hba, .ldap, .scramSHA256: true
@@ -50,10 +50,10 @@ package enum AuthType: UInt8, Choice {
 }
 
 /// Whether a connection may or must use TLS, and what is checked.
-package enum SSLMode: UInt8, Choice {
+public enum SSLMode: UInt8, Choice {
     case disable, allow, prefer, require, verifyCA, verifyFull
 
-    package var name: ByteString {
+    public var name: ByteString {
         switch self {
         case .disable: "disable"
         case .allow: "allow"
@@ -65,7 +65,7 @@ package enum SSLMode: UInt8, Choice {
     }
 
     /// Whether a connection without TLS is refused.
-    package var demandsTLS: Bool {
+    public var demandsTLS: Bool {
         switch self {
         case .disable, .allow, .prefer: false
         case .require, .verifyCA, .verifyFull: true
@@ -75,10 +75,10 @@ package enum SSLMode: UInt8, Choice {
 
 /// Diffie-Hellman key exchange for clients. PgBouncer's manual lists `legacy`, its code refuses it; here it
 /// is `auto`.
-package enum DHEParams: UInt8, Choice {
+public enum DHEParams: UInt8, Choice {
     case auto, none, legacy
 
-    package var name: ByteString {
+    public var name: ByteString {
         switch self {
         case .auto: "auto"
         case .none: "none"
@@ -88,21 +88,21 @@ package enum DHEParams: UInt8, Choice {
 }
 
 /// Where syslog files our messages.
-package enum SyslogFacility: UInt8, Choice {
+public enum SyslogFacility: UInt8, Choice {
     case auth, authpriv, daemon, user
     case local0, local1, local2, local3, local4, local5, local6, local7
 
-    package var name: ByteString { ByteString("\(self)") }
+    public var name: ByteString { ByteString("\(self)") }
 }
 
 /// Which member of a host list a new server connection uses.
-package enum LoadBalanceHosts: UInt8, Choice {
+public enum LoadBalanceHosts: UInt8, Choice {
     /// The next one each time.
     case roundRobin
     /// The same one until it fails.
     case disable
 
-    package var name: ByteString {
+    public var name: ByteString {
         switch self {
         case .roundRobin: "round-robin"
         case .disable: "disable"

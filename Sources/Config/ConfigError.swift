@@ -1,34 +1,34 @@
-package import Primitives
+public import Primitives
 
 /// Why a file could not be read, in the system's words.
-package struct FileProblem: Error, Equatable, Sendable {
-    package let reason: String
-    package init(_ reason: String) { self.reason = reason }
+public struct FileProblem: Error, Equatable, Sendable {
+    public let reason: String
+    public init(_ reason: String) { self.reason = reason }
 }
 
 /// Reads a whole file. The only way this target gets at files.
-package typealias FileReader = (_ path: ByteString) -> Result<ByteString, FileProblem>
+public typealias FileReader = (_ path: ByteString) -> Result<ByteString, FileProblem>
 
 /// One thing that is wrong with a configuration: where, what was found, what belongs there.
-package struct ConfigError: Error, Equatable, Sendable {
-    package enum Kind: Equatable, Sendable {
+public struct ConfigError: Error, Equatable, Sendable {
+    public enum Kind: Equatable, Sendable {
         case unreadable, syntax, includeTooDeep, includeFailed, tooLarge
         case unknownSection, missingMainSection, valueWithoutSection
         case unknownSetting, badValue, notReloadable
         case brokenAuthFile, nameTooLong, secretTooLong
     }
 
-    package let kind: Kind
+    public let kind: Kind
     /// Empty when the value did not come from a file.
-    package let file: ByteString
+    public let file: ByteString
     /// From 1; 0 when the whole file is meant.
-    package let line: Int
+    public let line: Int
     /// The setting or the name of the entry; empty when there is none.
-    package let setting: ByteString
+    public let setting: ByteString
     /// What stood there. Without secrets.
-    package let found: ByteString
+    public let found: ByteString
     /// What belongs there, or what is wrong: the end of the sentence.
-    package let expected: String
+    public let expected: String
 
     init(
         _ kind: Kind, _ place: IniFile.Place, setting: ByteString = "", found: ByteString = "",
@@ -43,7 +43,7 @@ package struct ConfigError: Error, Equatable, Sendable {
     }
 
     /// The log line: PgBouncer's words first, because people search for them, then ours.
-    package var text: String { expected.isEmpty ? opening : opening + ": " + expected }
+    public var text: String { expected.isEmpty ? opening : opening + ": " + expected }
 
     private var opening: String {
         let place = file.isEmpty ? "" : line > 0 ? " (\(file.quotable):\(line))" : " (\(file.quotable))"
@@ -68,18 +68,18 @@ package struct ConfigError: Error, Equatable, Sendable {
 }
 
 /// Everything that is wrong with a configuration; none of it is in force.
-package struct ConfigErrors: Error, Equatable, Sendable {
+public struct ConfigErrors: Error, Equatable, Sendable {
     /// What could not be read as lines first, then what the lines say; never empty.
-    package let errors: [ConfigError]
+    public let errors: [ConfigError]
 }
 
 /// A line for the log about a configuration that is in force all the same.
-package struct ConfigNotice: Equatable, Sendable {
-    package enum Level: Equatable, Sendable { case warning, error }
-    package let level: Level
-    package let text: String
+public struct ConfigNotice: Equatable, Sendable {
+    public enum Level: Equatable, Sendable { case warning, error }
+    public let level: Level
+    public let text: String
 
-    package init(level: Level, text: String) {
+    public init(level: Level, text: String) {
         self.level = level
         self.text = text
     }

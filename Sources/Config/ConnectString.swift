@@ -1,20 +1,20 @@
-package import Primitives
+public import Primitives
 
 /// The `key=value key='it''s'` text of an entry in `[databases]`, `[users]` and `[peers]`.
-package enum ConnectString {
-    package struct Pair: Equatable, Sendable {
-        package let key: ByteString
-        package let value: ByteString
+public enum ConnectString {
+    public struct Pair: Equatable, Sendable {
+        public let key: ByteString
+        public let value: ByteString
     }
 
     /// Why a text is no connection string; a sentence without secrets.
-    package struct Problem: Error, Equatable, Sendable {
-        package let text: String
-        package init(text: String) { self.text = text }
+    public struct Problem: Error, Equatable, Sendable {
+        public let text: String
+        public init(text: String) { self.text = text }
     }
 
     /// The pairs in their order. A value may be quoted, with `''` for a quote; it is never empty.
-    package static func pairs(_ text: ByteString) throws(Problem) -> [Pair] {
+    public static func pairs(_ text: ByteString) throws(Problem) -> [Pair] {
         var pairs: [Pair] = []
         var cursor = ByteCursor(text)
         cursor.skip { $0.isBlank }

@@ -1,47 +1,47 @@
-package import Primitives
+public import Primitives
 
 /// One line of `[databases]`: where a database is and how it is pooled. What is `nil` comes from the user's
 /// line or from the global settings.
-package struct DatabaseEntry: Equatable, Sendable {
+public struct DatabaseEntry: Equatable, Sendable {
     /// What clients ask for; `*` for the template of unknown names.
-    package var name: ByteString
+    public var name: ByteString
     /// Names, addresses or directories, tried as `loadBalanceHosts` says; none means `unix_socket_dir`.
-    package var hosts: [ByteString] = []
-    package var port: UInt16 = 5432
+    public var hosts: [ByteString] = []
+    public var port: UInt16 = 5432
     /// Name on the server; `nil` for the name the client asked for.
-    package var dbname: ByteString?
+    public var dbname: ByteString?
     /// Log in to the server as this user, whoever the client is.
-    package var user: ByteString?
+    public var user: ByteString?
     /// Password of `user`.
-    package var password: ByteString?
-    package var authUser: ByteString?
-    package var authQuery: ByteString?
-    package var authDbname: ByteString?
+    public var password: ByteString?
+    public var authUser: ByteString?
+    public var authQuery: ByteString?
+    public var authDbname: ByteString?
     /// 0 sets no limit.
-    package var poolSize: Int?
-    package var minPoolSize: Int?
-    package var reservePoolSize: Int?
+    public var poolSize: Int?
+    public var minPoolSize: Int?
+    public var reservePoolSize: Int?
     /// Never 0.
-    package var maxDbConnections: Int?
+    public var maxDbConnections: Int?
     /// Never 0.
-    package var maxDbClientConnections: Int?
+    public var maxDbClientConnections: Int?
     /// Never 0.
-    package var serverLifetime: TimeSpan?
+    public var serverLifetime: TimeSpan?
     /// 0 waits for ever.
-    package var queryWaitTimeout: TimeSpan?
-    package var poolMode: PoolMode?
+    public var queryWaitTimeout: TimeSpan?
+    public var poolMode: PoolMode?
     /// Run once on every new server connection.
-    package var connectQuery: ByteString?
-    package var loadBalanceHosts = LoadBalanceHosts.roundRobin
-    package var clientEncoding: ByteString?
-    package var datestyle: ByteString?
-    package var timezone: ByteString?
-    package var applicationName: ByteString?
+    public var connectQuery: ByteString?
+    public var loadBalanceHosts = LoadBalanceHosts.roundRobin
+    public var clientEncoding: ByteString?
+    public var datestyle: ByteString?
+    public var timezone: ByteString?
+    public var applicationName: ByteString?
 
-    package init(name: ByteString) { self.name = name }
+    public init(name: ByteString) { self.name = name }
 
     /// Reads the text of the line. The error is a sentence that says what is wrong.
-    package init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
+    public init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
         if name == "pgbouncer" {
             throw ConnectString.Problem(text: "database name \"pgbouncer\" is reserved")
         }
@@ -107,7 +107,7 @@ package struct DatabaseEntry: Equatable, Sendable {
     }
 
     /// Whether servers of one entry can go on serving the other.
-    package func hasSameTarget(as other: DatabaseEntry) -> Bool {
+    public func hasSameTarget(as other: DatabaseEntry) -> Bool {
         var copy = self
         copy.takePooling(of: other)
         return copy == other

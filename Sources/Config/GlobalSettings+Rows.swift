@@ -1,12 +1,12 @@
-package import Primitives
+public import Primitives
 
 extension GlobalSettings {
     /// Every setting, in the order of `SHOW CONFIG`: by name, except that pool_mode precedes
     /// pool_idle_timeout.
-    package static let rows: [Setting] = rowsToLogin + rowsFromMax
+    public static let rows: [Setting] = rowsToLogin + rowsFromMax
 
     /// The row of a setting, if there is one with exactly this name.
-    package static func row(named name: ByteString) -> Setting? {
+    public static func row(named name: ByteString) -> Setting? {
         places[name].map { rows[$0] }
     }
 

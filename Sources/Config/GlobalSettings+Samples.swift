@@ -3,7 +3,7 @@ import Primitives
 /// Texts made from the settings table.
 extension GlobalSettings {
     /// The contents of `conf/pglido.ini`: every setting with what it means and its default, commented out.
-    package static func sampleIni() -> String {
+    public static func sampleIni() -> String {
         var text = """
             ;; Every setting with its default. Generated from the settings table; see README.
             ;; A line that starts with ; or # is a comment. %include FILE reads another file here.
@@ -35,7 +35,7 @@ extension GlobalSettings {
     }
 
     /// The table of settings in the README, in Markdown.
-    package static func markdownTable() -> String {
+    public static func markdownTable() -> String {
         var text = "| setting | default | counts | meaning |\n|---|---|---|---|\n"
         for row in rows {
             let value = row.defaultText.map { $0.isEmpty ? "empty" : "`\($0.lossyText)`" } ?? "not set"

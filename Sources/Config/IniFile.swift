@@ -1,4 +1,4 @@
-package import Primitives
+public import Primitives
 
 /// The lines of a configuration file and of the files it includes: sections, keys, values and where they
 /// stand. What they mean is not known here.
@@ -6,29 +6,29 @@ package import Primitives
 /// Rules, as in PgBouncer: `;` and `#` start a comment only at the start of a line; a value reaches to the
 /// end of its line; an included file starts in the section it is included in, and the section it ends in goes
 /// on.
-package struct IniFile: Sendable {
-    package struct Place: Equatable, Sendable {
-        package let file: ByteString
+public struct IniFile: Sendable {
+    public struct Place: Equatable, Sendable {
+        public let file: ByteString
         /// From 1; 0 for the file as a whole.
-        package let line: Int
+        public let line: Int
     }
 
-    package struct Entry: Equatable, Sendable {
+    public struct Entry: Equatable, Sendable {
         /// `nil` before the first section.
-        package let section: ByteString?
-        package let key: ByteString
-        package let value: ByteString
-        package let place: Place
+        public let section: ByteString?
+        public let key: ByteString
+        public let value: ByteString
+        public let place: Place
     }
 
-    package struct Section: Equatable, Sendable {
-        package let name: ByteString
-        package let place: Place
+    public struct Section: Equatable, Sendable {
+        public let name: ByteString
+        public let place: Place
     }
 
-    package private(set) var sections: [Section] = []
-    package private(set) var entries: [Entry] = []
-    package private(set) var errors: [ConfigError] = []
+    public private(set) var sections: [Section] = []
+    public private(set) var entries: [Entry] = []
+    public private(set) var errors: [ConfigError] = []
 
     /// A file that is being read; several while files include files.
     private struct Reading {
@@ -42,7 +42,7 @@ package struct IniFile: Sendable {
     private var bytesRead = 0
 
     /// Reads a file. What is wrong stands in `errors`; what could be understood is in the other lists.
-    package static func read(_ path: ByteString, with reader: FileReader) -> IniFile {
+    public static func read(_ path: ByteString, with reader: FileReader) -> IniFile {
         var ini = IniFile()
         _ = ini.open(path, reader)
         while ini.errors.count < Limits.errors, let line = ini.nextLine() { ini.understand(line, reader) }

@@ -1,4 +1,4 @@
-import Primitives
+public import Primitives
 
 /// Numbers as configuration files write them. `nil` means garbage or too large; never a silent zero.
 enum Numbers {
@@ -138,7 +138,7 @@ enum Numbers {
 extension TimeSpan {
     /// Seconds as C prints them with `%g`: six digits at most, the short form for very large and very small
     /// ones.
-    package var shortSeconds: String {
+    public var shortSeconds: String {
         var digits = Array(String(wholeMicroseconds).utf8)
         if wholeMicroseconds == 0 { return "0" }
         var exponent = digits.count - 7

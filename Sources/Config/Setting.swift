@@ -1,7 +1,7 @@
-package import Primitives
+public import Primitives
 
 /// When a changed setting counts.
-package enum ReloadRule: Equatable, Sendable {
+public enum ReloadRule: Equatable, Sendable {
     /// At once.
     case now
     /// For connections made from then on.
@@ -13,22 +13,22 @@ package enum ReloadRule: Equatable, Sendable {
 }
 
 /// A text that is no value of a setting.
-package struct BadValue: Error, Equatable, Sendable {
+public struct BadValue: Error, Equatable, Sendable {
     /// What belongs there instead.
-    package let expected: String
-    package init(expected: String) { self.expected = expected }
+    public let expected: String
+    public init(expected: String) { self.expected = expected }
 }
 
 /// One row of the settings table.
-package struct Setting: Sendable {
-    package let name: String
-    package let reload: ReloadRule
+public struct Setting: Sendable {
+    public let name: String
+    public let reload: ReloadRule
     /// What it means, in one sentence.
-    package let doc: String
+    public let doc: String
     /// What belongs there, for error messages.
-    package let expected: String
+    public let expected: String
     /// As `SHOW CONFIG` prints it; `nil` for NULL.
-    package let defaultText: ByteString?
+    public let defaultText: ByteString?
 
     private let read: @Sendable (GlobalSettings) -> ByteString?
     private let write: @Sendable (ByteString, inout GlobalSettings) -> Bool
@@ -63,16 +63,16 @@ package struct Setting: Sendable {
         }
     }
 
-    package var isReloadable: Bool { reload != .restart }
+    public var isReloadable: Bool { reload != .restart }
 
     /// The value as `SHOW CONFIG` prints it; `nil` for NULL.
-    package func shownText(in settings: GlobalSettings) -> ByteString? { read(settings) }
+    public func shownText(in settings: GlobalSettings) -> ByteString? { read(settings) }
 
     /// The value as text; NULL is empty.
-    package func text(in settings: GlobalSettings) -> ByteString { read(settings) ?? "" }
+    public func text(in settings: GlobalSettings) -> ByteString { read(settings) ?? "" }
 
     /// Sets the value from text. Throws, and changes nothing, when the text is no value of this setting.
-    package func parse(_ text: ByteString, into settings: inout GlobalSettings) throws(BadValue) {
+    public func parse(_ text: ByteString, into settings: inout GlobalSettings) throws(BadValue) {
         guard write(text, &settings) else { throw BadValue(expected: expected) }
     }
 

@@ -1,17 +1,17 @@
-package import Primitives
+public import Primitives
 
 extension Snapshot {
     /// A configuration that is good, and what the log should say about it.
-    package struct Loaded: Sendable {
-        package let snapshot: Snapshot
-        package let notices: [ConfigNotice]
+    public struct Loaded: Sendable {
+        public let snapshot: Snapshot
+        public let notices: [ConfigNotice]
     }
 
     /// Reads a configuration file, what it includes, and the user list it names: all of it or nothing.
     ///
     /// When the user list cannot be read the load succeeds all the same, as in PgBouncer, and
     /// `previousSecrets` stay; a user list that is there but broken is an error like any other.
-    package static func load(
+    public static func load(
         path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
     ) -> Result<Loaded, ConfigErrors> {
         var loader = Loader(path: path)

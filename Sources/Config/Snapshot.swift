@@ -1,4 +1,4 @@
-package import Primitives
+public import Primitives
 
 /// One validated configuration, immutable. A reload makes a new one; nobody ever sees half of it.
 ///
@@ -6,24 +6,24 @@ package import Primitives
 /// `PeerEntry` and `Userlist` give them meaning; `NotYet` refuses what we cannot do; `Snapshot.load` puts it all
 /// together or says everything that is wrong. `SnapshotDiff` says what a reload changes. To add a setting: one
 /// property in `GlobalSettings`, one row in its table.
-package final class Snapshot: Sendable {
-    package let global: GlobalSettings
+public final class Snapshot: Sendable {
+    public let global: GlobalSettings
     /// Sorted by name.
-    package let databases: [DatabaseEntry]
+    public let databases: [DatabaseEntry]
     /// The `*` entry: the template for names that have no entry of their own.
-    package let autoDatabase: DatabaseEntry?
+    public let autoDatabase: DatabaseEntry?
     /// Sorted by name.
-    package let users: [UserEntry]
+    public let users: [UserEntry]
     /// Sorted by id.
-    package let peers: [PeerEntry]
+    public let peers: [PeerEntry]
     /// What auth_file says: user names and their secrets.
-    package let secrets: [ByteString: ByteString]
+    public let secrets: [ByteString: ByteString]
 
     private let databasePlaces: [ByteString: Int]
     private let userPlaces: [ByteString: Int]
 
     /// Of several entries with one name the last one counts.
-    package init(
+    public init(
         global: GlobalSettings = GlobalSettings(), databases: [DatabaseEntry] = [],
         autoDatabase: DatabaseEntry? = nil, users: [UserEntry] = [], peers: [PeerEntry] = [],
         secrets: [ByteString: ByteString] = [:]
@@ -39,23 +39,23 @@ package final class Snapshot: Sendable {
     }
 
     /// The entry of exactly this name; not the `*` entry.
-    package func database(named name: ByteString) -> DatabaseEntry? {
+    public func database(named name: ByteString) -> DatabaseEntry? {
         databasePlaces[name].map { databases[$0] }
     }
 
-    package func user(named name: ByteString) -> UserEntry? { userPlaces[name].map { users[$0] } }
+    public func user(named name: ByteString) -> UserEntry? { userPlaces[name].map { users[$0] } }
 
-    package func peer(id: UInt16) -> PeerEntry? { peers.first { $0.id == id } }
+    public func peer(id: UInt16) -> PeerEntry? { peers.first { $0.id == id } }
 
     /// The same configuration with other global settings, such as those of the command line.
-    package func with(global: GlobalSettings) -> Snapshot {
+    public func with(global: GlobalSettings) -> Snapshot {
         Snapshot(
             global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
             secrets: secrets)
     }
 
     /// A copy with one setting changed, for `SET` on the console.
-    package func setting(_ key: ByteString, to value: ByteString) -> Result<Snapshot, ConfigError> {
+    public func setting(_ key: ByteString, to value: ByteString) -> Result<Snapshot, ConfigError> {
         let place = IniFile.Place(file: "", line: 0)
         guard let row = GlobalSettings.row(named: key) else {
             return .failure(
@@ -83,7 +83,7 @@ package final class Snapshot: Sendable {
 
     /// A copy in which settings that count only at the start keep the values they had then. A reload puts this
     /// copy in force, after `SnapshotDiff` of the file's own values has said what needs a restart.
-    package func keepingStartSettings(of old: Snapshot) -> Snapshot {
+    public func keepingStartSettings(of old: Snapshot) -> Snapshot {
         var kept = global
         for row in GlobalSettings.rows where !row.isReloadable { row.copy(from: old.global, into: &kept) }
         return with(global: kept)

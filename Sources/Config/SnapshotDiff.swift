@@ -1,40 +1,40 @@
-package import Primitives
+public import Primitives
 
 /// What a reload changes.
-package struct SnapshotDiff: Equatable, Sendable {
+public struct SnapshotDiff: Equatable, Sendable {
     /// Entries of one kind, by name, sorted.
-    package struct Changes: Equatable, Sendable {
-        package internal(set) var added: [ByteString] = []
-        package internal(set) var removed: [ByteString] = []
+    public struct Changes: Equatable, Sendable {
+        public internal(set) var added: [ByteString] = []
+        public internal(set) var removed: [ByteString] = []
         /// There before and after, with other contents.
-        package internal(set) var changed: [ByteString] = []
+        public internal(set) var changed: [ByteString] = []
 
-        package var isEmpty: Bool { added.isEmpty && removed.isEmpty && changed.isEmpty }
+        public var isEmpty: Bool { added.isEmpty && removed.isEmpty && changed.isEmpty }
     }
 
     /// What became of the `*` entry.
-    package enum AutoDatabase: Equatable, Sendable {
+    public enum AutoDatabase: Equatable, Sendable {
         case same, added, removed, retargeted, changed
     }
 
     /// `changed` holds entries whose servers may stay: only pooling or log-in settings differ.
-    package private(set) var databases = Changes()
+    public private(set) var databases = Changes()
     /// Databases that were there before and now need new servers: another host, name, user, connect_query...
-    package private(set) var retargetedDatabases: [ByteString] = []
-    package private(set) var autoDatabase: AutoDatabase
-    package private(set) var users: Changes
+    public private(set) var retargetedDatabases: [ByteString] = []
+    public private(set) var autoDatabase: AutoDatabase
+    public private(set) var users: Changes
     /// Names of peers are their ids.
-    package private(set) var peers: Changes
+    public private(set) var peers: Changes
     /// Names whose secret is new, gone or another one.
-    package private(set) var changedSecrets: [ByteString]
+    public private(set) var changedSecrets: [ByteString]
     /// Settings that differ and count from now on.
-    package private(set) var changedSettings: [String] = []
+    public private(set) var changedSettings: [String] = []
     /// Settings that differ but count only after a restart.
-    package private(set) var restartSettings: [String] = []
+    public private(set) var restartSettings: [String] = []
     /// Every pool needs new servers, because of TLS.
-    package private(set) var recyclesPools = false
+    public private(set) var recyclesPools = false
 
-    package init(from old: Snapshot, to new: Snapshot) {
+    public init(from old: Snapshot, to new: Snapshot) {
         users = Self.changes(old.users, new.users) { $0.name }
         peers = Self.changes(old.peers, new.peers) { ByteString(String($0.id)) }
         changedSecrets = Set(old.secrets.keys).union(new.secrets.keys)
@@ -56,14 +56,14 @@ package struct SnapshotDiff: Equatable, Sendable {
     }
 
     /// Nothing differs at all.
-    package var isEmpty: Bool {
+    public var isEmpty: Bool {
         databases.isEmpty && retargetedDatabases.isEmpty && autoDatabase == .same && users.isEmpty
             && peers.isEmpty
             && changedSecrets.isEmpty && changedSettings.isEmpty && restartSettings.isEmpty
     }
 
     /// A log line for each setting that needs a restart.
-    package var warnings: [String] {
+    public var warnings: [String] {
         restartSettings.map {
             "parameter \($0) cannot be changed by a reload: the new value counts after a restart"
         }

@@ -1,32 +1,32 @@
-package import Primitives
+public import Primitives
 
 /// One line of `[users]`: limits of a user. What is `nil` comes from the database's line or the global
 /// settings.
-package struct UserEntry: Equatable, Sendable {
-    package var name: ByteString
+public struct UserEntry: Equatable, Sendable {
+    public var name: ByteString
     /// 0 sets no limit.
-    package var poolSize: Int?
-    package var reservePoolSize: Int?
-    package var poolMode: PoolMode?
+    public var poolSize: Int?
+    public var reservePoolSize: Int?
+    public var poolMode: PoolMode?
     /// Never 0.
-    package var maxUserConnections: Int?
+    public var maxUserConnections: Int?
     /// Never 0.
-    package var maxUserClientConnections: Int?
+    public var maxUserClientConnections: Int?
     /// Never 0.
-    package var queryTimeout: TimeSpan?
+    public var queryTimeout: TimeSpan?
     /// 0 waits for ever.
-    package var queryWaitTimeout: TimeSpan?
+    public var queryWaitTimeout: TimeSpan?
     /// Never 0.
-    package var idleTransactionTimeout: TimeSpan?
+    public var idleTransactionTimeout: TimeSpan?
     /// Never 0.
-    package var transactionTimeout: TimeSpan?
+    public var transactionTimeout: TimeSpan?
     /// Never 0.
-    package var clientIdleTimeout: TimeSpan?
+    public var clientIdleTimeout: TimeSpan?
 
-    package init(name: ByteString) { self.name = name }
+    public init(name: ByteString) { self.name = name }
 
     /// Reads the text of the line, which may be empty. The error is a sentence that says what is wrong.
-    package init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
+    public init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
         if name.count > Limits.userNameBytes {
             throw ConnectString.Problem(text: "too long user name: at most \(Limits.userNameBytes) bytes")
         }
@@ -52,21 +52,21 @@ package struct UserEntry: Equatable, Sendable {
 }
 
 /// One line of `[peers]`: another pooler process that may hold the client a cancel request is for.
-package struct PeerEntry: Equatable, Sendable {
+public struct PeerEntry: Equatable, Sendable {
     /// From 1.
-    package var id: UInt16
-    package var host: ByteString
-    package var port: UInt16 = 6432
+    public var id: UInt16
+    public var host: ByteString
+    public var port: UInt16 = 6432
     /// Cancel requests in flight to the peer at once; `nil` for `default_pool_size`.
-    package var poolSize: Int?
+    public var poolSize: Int?
 
-    package init(id: UInt16, host: ByteString) {
+    public init(id: UInt16, host: ByteString) {
         self.id = id
         self.host = host
     }
 
     /// Reads the text of the line. The error is a sentence that says what is wrong.
-    package init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
+    public init(name: ByteString, _ text: ByteString) throws(ConnectString.Problem) {
         guard let id = Numbers.decimal(name).flatMap(UInt16.init(exactly:)), id > 0 else {
             throw ConnectString.Problem(text: "ids of peers must be a number larger than 0 and at most 65535")
         }

@@ -1,11 +1,11 @@
-package import Primitives
+public import Primitives
 
 /// The auth_file: one `"name" "secret"` a line, `""` for a quote, `;` in front of comments, the rest of a
 /// line ignored. A broken file is refused as a whole: half a list would lock out whoever comes behind the
 /// break.
-package enum Userlist {
+public enum Userlist {
     /// Names and their secrets, byte for byte. Of several lines for one name the last one counts.
-    package static func parse(
+    public static func parse(
         _ text: ByteString, file: ByteString
     ) throws(ConfigError) -> [ByteString: ByteString] {
         var secrets: [ByteString: ByteString] = [:]

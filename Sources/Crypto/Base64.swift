@@ -1,8 +1,8 @@
-package import Primitives
+public import Primitives
 
 /// Base64 (RFC 4648, section 4) as SCRAM wants it: padded, no white space.
-package enum Base64 {
-    package static func encode(_ bytes: ByteView) -> ByteString {
+public enum Base64 {
+    public static func encode(_ bytes: ByteView) -> ByteString {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count &+ 2) / 3 &* 4)
         var offset = 0
@@ -22,7 +22,7 @@ package enum Base64 {
 
     /// `nil` for anything `encode` would not have written: white space, missing or inner padding, other
     /// letters, bits set behind the end.
-    package static func decode(_ text: ByteView) -> [UInt8]? {
+    public static func decode(_ text: ByteView) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 &* 3)

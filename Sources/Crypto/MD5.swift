@@ -1,11 +1,11 @@
 import COpenSSL
-package import Primitives
+public import Primitives
 
 /// MD5, only for PostgreSQL's old password method.
-package enum MD5 {
+public enum MD5 {
     /// The digest of `first` followed by `second`, as 32 lower-case hexadecimal digits. `nil` when libcrypto
     /// refuses MD5 (FIPS mode): the caller answers as to a wrong password.
-    package static func hex(_ first: ByteView, _ second: ByteView) -> [UInt8]? {
+    public static func hex(_ first: ByteView, _ second: ByteView) -> [UInt8]? {
         guard let context = EVP_MD_CTX_new() else { return nil }
         defer { EVP_MD_CTX_free(context) }
         var out = InlineArray<16, UInt8>(repeating: 0)

@@ -1,12 +1,12 @@
 import COpenSSL
-package import Primitives
+public import Primitives
 
 /// SHA-256, HMAC-SHA-256 and PBKDF2 over it, by OpenSSL's libcrypto.
 ///
 /// libcrypto can refuse these only when it is broken or memory is gone: then no login can be right, and the
 /// precondition says so. No input reaches it.
-package enum SHA256 {
-    package static func hash(_ message: ByteView) -> Digest256 {
+public enum SHA256 {
+    public static func hash(_ message: ByteView) -> Digest256 {
         var out = InlineArray<32, UInt8>(repeating: 0)
         let done = withUnsafeMutableBytes(of: &out) { room in
             COpenSSL.SHA256(
@@ -17,10 +17,10 @@ package enum SHA256 {
         return Digest256(storage: out)
     }
 
-    package static func hash(_ message: Digest256) -> Digest256 { message.withView { hash($0) } }
+    public static func hash(_ message: Digest256) -> Digest256 { message.withView { hash($0) } }
 
     /// HMAC-SHA-256 (RFC 2104).
-    package static func hmac(key: ByteView, _ message: ByteView) -> Digest256 {
+    public static func hmac(key: ByteView, _ message: ByteView) -> Digest256 {
         var out = InlineArray<32, UInt8>(repeating: 0)
         var written: UInt32 = 0
         let done = withUnsafeMutableBytes(of: &out) { room in
@@ -33,17 +33,17 @@ package enum SHA256 {
         return Digest256(storage: out)
     }
 
-    package static func hmac(key: Digest256, _ message: ByteView) -> Digest256 {
+    public static func hmac(key: Digest256, _ message: ByteView) -> Digest256 {
         key.withView { hmac(key: $0, message) }
     }
 
-    package static func hmac(key: Digest256, _ message: ByteString) -> Digest256 {
+    public static func hmac(key: Digest256, _ message: ByteString) -> Digest256 {
         message.withView { hmac(key: key, $0) }
     }
 
     /// PBKDF2-HMAC-SHA-256 with 32 bytes of output: SCRAM's `Hi`. Takes about 0.2 µs per iteration, so
     /// whoever calls it bounds `iterations` (1...) and keeps the result.
-    package static func pbkdf2(password: ByteView, salt: ByteView, iterations: Int) -> Digest256 {
+    public static func pbkdf2(password: ByteView, salt: ByteView, iterations: Int) -> Digest256 {
         var out = InlineArray<32, UInt8>(repeating: 0)
         let done = withUnsafeMutableBytes(of: &out) { room in
             PKCS5_PBKDF2_HMAC(

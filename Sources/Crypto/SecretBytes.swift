@@ -1,14 +1,14 @@
 import COpenSSL
-package import Primitives
+public import Primitives
 
 /// Bytes that must not outlive their use: never printed, never compared with `==`, wiped when the last owner
 /// lets go. (A Swift array would leave copies of itself behind.)
-package final class SecretBytes: Sendable {
-    package let count: Int
+public final class SecretBytes: Sendable {
+    public let count: Int
     // The memory is written once, before `init` returns, and only read until `deinit`.
     nonisolated(unsafe) private let base: UnsafeMutableRawPointer
 
-    package init(_ bytes: ByteView) {
+    public init(_ bytes: ByteView) {
         count = bytes.count
         base = .allocate(byteCount: max(1, count), alignment: 1)
         base.copyMemory(from: bytes.base, byteCount: count)
@@ -20,19 +20,19 @@ package final class SecretBytes: Sendable {
     }
 
     /// Runs `body` with a view on the bytes, valid only inside it.
-    package func withView<R>(_ body: (ByteView) -> R) -> R { body(ByteView(base: base, count: count)) }
+    public func withView<R>(_ body: (ByteView) -> R) -> R { body(ByteView(base: base, count: count)) }
 
-    package func equals(_ other: SecretBytes) -> Bool {
+    public func equals(_ other: SecretBytes) -> Bool {
         self === other || withView { mine in other.withView { ConstantTime.equal(mine, $0) } }
     }
 }
 
 /// Two digests kept as `SecretBytes` keeps its bytes.
-package final class SecretDigestPair: Sendable {
+public final class SecretDigestPair: Sendable {
     // As above: written once, before `init` returns.
     nonisolated(unsafe) private let base: UnsafeMutablePointer<Digest256>
 
-    package init(_ first: Digest256, _ second: Digest256) {
+    public init(_ first: Digest256, _ second: Digest256) {
         base = .allocate(capacity: 2)
         base.initialize(to: first)
         (base + 1).initialize(to: second)
@@ -43,6 +43,6 @@ package final class SecretDigestPair: Sendable {
         base.deallocate()
     }
 
-    package var first: Digest256 { base[0] }
-    package var second: Digest256 { base[1] }
+    public var first: Digest256 { base[0] }
+    public var second: Digest256 { base[1] }
 }

@@ -42,21 +42,78 @@ struct SocketOptions: Sendable {
     var bufferBytes: Int32 = 0
 }
 
+extension ProcessSettings {
+    /// What the driver needs of these settings.
+    init(_ global: GlobalSettings) {
+        listenAddresses = global.listenAddr
+        listenPort = global.listenPort
+        listenBacklog = Int32(clamping: global.listenBacklog)
+        unixSocketDirectory = global.unixSocketDir
+        unixSocketMode = UInt32(clamping: global.unixSocketMode)
+        unixSocketGroup = global.unixSocketGroup
+        sockets = SocketOptions(
+            keepAlive: global.tcpKeepalive, probes: Int32(clamping: global.tcpKeepcnt),
+            idleSeconds: Int32(clamping: global.tcpKeepidle),
+            intervalSeconds: Int32(clamping: global.tcpKeepintvl),
+            userTimeoutMilliseconds: Int32(clamping: global.tcpUserTimeout),
+            bufferBytes: Int32(clamping: global.tcpSocketBuffer))
+        deferAccept = global.tcpDeferAccept
+        reusePort = global.soReuseport
+        logFile = global.logfile
+        pidFile = global.pidfile
+        user = global.user ?? ""
+        usesSyslog = global.syslog
+        syslogIdent = global.syslogIdent
+        syslogFacility = global.syslogFacility.name
+        verbosity = global.verbose
+        maximumClients = global.maxClientConn
+        expectedFiles = global.maxClientConn
+        nameLifetime = global.dnsMaxTTL
+        missingNameLifetime = global.dnsNXDomainTTL
+    }
+}
+
 /// A configuration read from files.
 enum LoadedConfiguration {
     case accepted(Snapshot, ProcessSettings, warnings: [ByteString])
     /// Nothing changes; one text a mistake.
     case refused([ByteString])
+}
 
-    /// Reads the configuration. The only place that knows how `Config` is asked and what the settings are
-    /// called.
-    static func load(_ path: ByteString) -> LoadedConfiguration {
-        let (bytes, error) = Files.read(path)
-        guard bytes != nil else {
-            return .refused([
-                ByteString("could not load file \"\(path.lossyText)\": \(errorText(error).lossyText)")
-            ])
+/// Where the configuration comes from: the file of the command line, what the command line adds, and what
+/// was in force before. The only place that knows how `Config` is asked.
+final class ConfigurationSource {
+    private let arguments: Arguments
+    private var current: Snapshot?
+
+    init(_ arguments: Arguments) { self.arguments = arguments }
+
+    /// Reads the files. What only a restart can change stays as it was at the start.
+    func load() -> LoadedConfiguration {
+        let loaded = Snapshot.load(
+            path: arguments.configuration, previousSecrets: current?.secrets ?? [:], read: Self.read)
+        switch loaded {
+        case .failure(let errors):
+            return .refused(errors.errors.map { ByteString($0.text) })
+        case .success(let loaded):
+            var global = loaded.snapshot.global
+            global.verbose = max(global.verbose, arguments.verbosity)
+            if !arguments.user.isEmpty { global.user = arguments.user }
+            if global.conffile == nil { global.conffile = arguments.configuration }
+            var snapshot = loaded.snapshot.with(global: global)
+            var warnings = loaded.notices.map { ByteString($0.text) }
+            if let current {
+                warnings += SnapshotDiff(from: current, to: snapshot).warnings.map { ByteString($0) }
+                snapshot = snapshot.keepingStartSettings(of: current)
+            }
+            current = snapshot
+            return .accepted(snapshot, ProcessSettings(snapshot.global), warnings: warnings)
         }
-        return .accepted(Snapshot(), ProcessSettings(), warnings: [])
+    }
+
+    private static func read(_ path: ByteString) -> Result<ByteString, FileProblem> {
+        let (bytes, error) = Files.read(path)
+        guard let bytes else { return .failure(FileProblem(errorText(error).lossyText)) }
+        return .success(bytes)
     }
 }

@@ -1,6 +1,7 @@
 import CLinux
 import COpenSSL
 import Config
+import Console
 import Engine
 import EventLoop
 package import Primitives
@@ -10,6 +11,17 @@ package enum Program {
     /// The release of PgBouncer that we stand in for: what tools parse, and what `SHOW VERSION` says.
     static let standsFor = "PgBouncer 1.25.2"
     static let version = "pglido 0.1.0"
+
+    /// The arguments without the program's name, as bytes: a path need not be UTF-8.
+    package static var commandLine: [ByteString] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { place in
+            CommandLine.unsafeArgv[place].map { word in
+                var count = 0
+                while word[count] != 0 { count += 1 }
+                return ByteString(ByteView(UnsafeRawBufferPointer(start: word, count: count)))
+            }
+        }
+    }
 
     /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
     package static func run(_ words: [ByteString]) -> Int32 {
@@ -39,7 +51,8 @@ package enum Program {
     }
 
     private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
-        let (snapshot, settings) = try configuration(arguments, &log)
+        let source = ConfigurationSource(arguments)
+        let (snapshot, settings) = try configuration(source, &log)
         if arguments.takesOver {
             throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
         }
@@ -65,15 +78,20 @@ package enum Program {
         defer { pidfile.remove() }
         let facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
-            startSeconds: WallClock.seconds(), startInstant: MonotonicClock.now())
+            startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
         let switchboard = Switchboard(
             snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
-        let reload = { loadConfiguration(arguments) }
+        let zone = SystemTime.zone()
+        let clock = WallClock(
+            startSeconds: facts.startSeconds, startInstant: facts.startInstant,
+            zoneOffsetSeconds: zone.offsetSeconds, zoneName: zone.name)
+        let pooler = Pooler(switchboard, clock: clock)
+        let reload = { source.load() }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log
         log = Log(onStandardError: false)
         guard
-            var worker = Worker(engine: switchboard, settings: settings, log: workersLog, reload: reload)
+            var worker = Worker(engine: pooler, settings: settings, log: workersLog, reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
         worker.log.write(
@@ -88,21 +106,10 @@ package enum Program {
 
     // MARK: Steps
 
-    /// The configuration with what the command line adds.
-    private static func loadConfiguration(_ arguments: Arguments) -> LoadedConfiguration {
-        switch LoadedConfiguration.load(arguments.configuration) {
-        case .accepted(let snapshot, var settings, let warnings):
-            if !arguments.user.isEmpty { settings.user = arguments.user }
-            settings.verbosity = max(settings.verbosity, arguments.verbosity)
-            return .accepted(snapshot, settings, warnings: warnings)
-        case .refused(let errors): return .refused(errors)
-        }
-    }
-
     private static func configuration(
-        _ arguments: Arguments, _ log: inout Log
+        _ source: ConfigurationSource, _ log: inout Log
     ) throws(StartFailure) -> (Snapshot, ProcessSettings) {
-        switch loadConfiguration(arguments) {
+        switch source.load() {
         case .accepted(let snapshot, let settings, let warnings):
             for warning in warnings { log.write(.warning, warning) }
             return (snapshot, settings)

@@ -1,9 +1,9 @@
-package import Primitives
+public import Primitives
 
 /// What the engine wants done, in order. Plain values: a test compares whole lists, the simulator prints them.
 ///
 /// The driver carries a list out to its end before it hands in the next event.
-package enum Action: Equatable, Sendable {
+public enum Action: Equatable, Sendable {
     /// Pass on a range of the bytes being read, unchanged, to the peer.
     case relay(ByteRange, to: LinkID)
     /// Write bytes of ours: a range of the list's `scratch`.
@@ -28,16 +28,16 @@ package enum Action: Equatable, Sendable {
     case exit
 }
 
-package enum ListenerScope: Equatable, Sendable { case tcp, all }
+public enum ListenerScope: Equatable, Sendable { case tcp, all }
 
 /// PgBouncer's levels.
-package enum LogLevel: UInt8, Comparable, Sendable {
+public enum LogLevel: UInt8, Comparable, Sendable {
     case fatal, error, warning, log, debug, noise
-    package static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
+    public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// How a link ended, seen from here.
-package enum LinkEnd: Equatable, Sendable {
+public enum LinkEnd: Equatable, Sendable {
     /// The peer closed its side.
     case endOfFile
     /// A system call failed with this errno.
@@ -45,7 +45,7 @@ package enum LinkEnd: Equatable, Sendable {
 }
 
 /// Why a server could not be reached.
-package enum OpenFailure: Equatable, Sendable {
+public enum OpenFailure: Equatable, Sendable {
     case nameLookup
     case connect(Int32)
 }

@@ -1,20 +1,20 @@
-package import Primitives
+public import Primitives
 
 /// The actions of one event, and the bytes they speak of. Reused from event to event: a warm list allocates nothing.
 ///
 /// Neighbouring relays and sends that continue each other are joined.
-package struct ActionList: ~Copyable {
-    package private(set) var actions: [Action] = []
+public struct ActionList: ~Copyable {
+    public private(set) var actions: [Action] = []
     /// Bytes that we wrote: messages for `.send`, texts for `.log`.
-    package var scratch = ByteBuffer(capacity: 4096)
+    public var scratch = ByteBuffer(capacity: 4096)
     /// Room kept from event to event, in bytes.
     private static let scratchKeptBytes = 64 * 1024
 
-    package init() { actions.reserveCapacity(32) }
+    public init() { actions.reserveCapacity(32) }
 
-    package mutating func append(_ action: Action) { actions.append(action) }
+    public mutating func append(_ action: Action) { actions.append(action) }
 
-    package mutating func relay(offset: Int, count: Int, to link: LinkID) {
+    public mutating func relay(offset: Int, count: Int, to link: LinkID) {
         guard count > 0 else { return }
         if case .relay(var range, let previous)? = actions.last, previous == link, range.end == offset {
             range.count &+= UInt32(truncatingIfNeeded: count)
@@ -25,7 +25,7 @@ package struct ActionList: ~Copyable {
     }
 
     /// Sends what `body` writes.
-    package mutating func send(to link: LinkID, _ body: (inout ByteBuffer) -> Void) {
+    public mutating func send(to link: LinkID, _ body: (inout ByteBuffer) -> Void) {
         let start = scratch.count
         body(&scratch)
         let written = scratch.count - start
@@ -38,13 +38,13 @@ package struct ActionList: ~Copyable {
         }
     }
 
-    package mutating func log(_ level: LogLevel, _ body: (inout ByteBuffer) -> Void) {
+    public mutating func log(_ level: LogLevel, _ body: (inout ByteBuffer) -> Void) {
         let start = scratch.count
         body(&scratch)
         actions.append(.log(level, ByteRange(offset: start, count: scratch.count - start)))
     }
 
-    package mutating func removeAll() {
+    public mutating func removeAll() {
         actions.removeAll(keepingCapacity: true)
         scratch.removeAll(keeping: Self.scratchKeptBytes)
     }

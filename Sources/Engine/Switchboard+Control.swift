@@ -1,8 +1,8 @@
 import Auth
-package import Config
+public import Config
 import Pool
-package import Primitives
-package import Session
+public import Primitives
+public import Session
 import Wire
 
 /// What operators want: reload, pause, kill, reconnect, shut down. The console and the signals end up here.
@@ -10,7 +10,7 @@ extension Switchboard {
     // MARK: Configuration
 
     /// A new configuration is in force.
-    package mutating func reloaded(
+    public mutating func reloaded(
         _ new: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
         put(new, inForce: now, into: &actions)
@@ -18,12 +18,12 @@ extension Switchboard {
     }
 
     /// The new configuration was refused; the old one stays. The driver has logged why.
-    package mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
+    public mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
         if let console { consoleNews.append(ConsoleNews(client: console, wait: .reload, outcome: .failed)) }
     }
 
     /// One global setting changed on the console: in force until the next reload.
-    package mutating func put(_ new: Snapshot, inForce now: Instant, into actions: inout ActionList) {
+    public mutating func put(_ new: Snapshot, inForce now: Instant, into actions: inout ActionList) {
         let old = snapshot
         snapshot = new
         adopt(new, now: now)
@@ -116,7 +116,7 @@ extension Switchboard {
     // MARK: Pause and resume
 
     /// `nil`: everything. The answer comes as console news when no server is in use.
-    package mutating func pause(
+    public mutating func pause(
         _ database: DatabaseID?, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
         if let database { databases[database].isPaused = true } else { mode = .paused }
@@ -136,7 +136,7 @@ extension Switchboard {
         }
     }
 
-    package mutating func resume(_ database: DatabaseID?, now: Instant, into actions: inout ActionList) {
+    public mutating func resume(_ database: DatabaseID?, now: Instant, into actions: inout ActionList) {
         if let database { databases[database].isPaused = false } else { mode = .active }
         for pool in poolIDs(of: database) where pool != consolePool {
             serveLine(of: pool, now: now, into: &actions)
@@ -188,7 +188,7 @@ extension Switchboard {
     // MARK: Kill, disable, reconnect
 
     /// Drops every client and server of the database at once; it stays paused until RESUME.
-    package mutating func kill(
+    public mutating func kill(
         _ database: DatabaseID, because refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
         databases[database].isPaused = !databases[database].isRemoved
@@ -201,7 +201,7 @@ extension Switchboard {
         }
     }
 
-    package mutating func kill(
+    public mutating func kill(
         _ client: ClientID, now: Instant, into actions: inout ActionList
     ) {
         if let server = clients[client].server {
@@ -215,12 +215,12 @@ extension Switchboard {
         }
     }
 
-    package mutating func setDisabled(_ database: DatabaseID, _ isDisabled: Bool) {
+    public mutating func setDisabled(_ database: DatabaseID, _ isDisabled: Bool) {
         databases[database].isDisabled = isDisabled
     }
 
     /// Replaces every server when it is free.
-    package mutating func reconnect(
+    public mutating func reconnect(
         _ database: DatabaseID?, now: Instant, into actions: inout ActionList
     ) {
         for pool in poolIDs(of: database) where pool != consolePool {
@@ -246,7 +246,7 @@ extension Switchboard {
         keepUp(pool, now: now, into: &actions)
     }
 
-    package mutating func waitForClose(
+    public mutating func waitForClose(
         _ database: DatabaseID?, for console: ClientID, now: Instant, into actions: inout ActionList
     ) {
         consoleWaits.append((console, .close(database)))
@@ -256,7 +256,7 @@ extension Switchboard {
     // MARK: Signals and the end
 
     /// A signal that asks for something.
-    package mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList) {
+    public mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList) {
         switch order {
         case .reload:
             log(.log, "got SIGHUP, re-reading config", into: &actions)
@@ -301,7 +301,7 @@ extension Switchboard {
         actions.append(.exit)
     }
 
-    package mutating func shutDown(
+    public mutating func shutDown(
         _ how: ShutdownMode, now: Instant, into actions: inout ActionList
     ) {
         shutdown = how
@@ -324,14 +324,16 @@ extension Switchboard {
     }
 
     mutating func clientLeft(now: Instant, into actions: inout ActionList) {
-        guard shutdown == .waitForClients, clients.count == 0 else { return }
+        guard shutdown == .waitForClients, clients.count == 0, !isExiting else { return }
+        isExiting = true
         log(.log, "client connections dropped, exiting", into: &actions)
         actions.append(.exit)
     }
 
     mutating func serverLeft(now: Instant, into actions: inout ActionList) {
         endWaits(now: now, into: &actions)
-        guard shutdown == .waitForServers, servers.count == 0 else { return }
+        guard shutdown == .waitForServers, servers.count == 0, !isExiting else { return }
+        isExiting = true
         log(.log, "server connections dropped, exiting", into: &actions)
         actions.append(.exit)
     }
@@ -368,11 +370,11 @@ extension Switchboard {
     }
 
     /// The console waits for something: this client is not read until it has answered.
-    package mutating func consoleIsBusy(_ client: ClientID, into actions: inout ActionList) {
+    public mutating func consoleIsBusy(_ client: ClientID, into actions: inout ActionList) {
         hold(client, .console, into: &actions)
     }
 
-    package mutating func consoleIsReady(_ client: ClientID, into actions: inout ActionList) {
+    public mutating func consoleIsReady(_ client: ClientID, into actions: inout ActionList) {
         unhold(client, .console, into: &actions)
     }
 

@@ -1,8 +1,8 @@
 import Auth
 import Config
-package import Pool
-package import Primitives
-package import Session
+public import Pool
+public import Primitives
+public import Session
 
 /// Databases, users and pools by name; made when first asked for.
 extension Switchboard {
@@ -42,20 +42,20 @@ extension Switchboard {
     }
 
     /// Every pool, in the order of its slot.
-    package func forEachPool(_ body: (PoolID) -> Void) {
+    public func forEachPool(_ body: (PoolID) -> Void) {
         for slot in 0..<pools.slotCount {
             if let pool = pools.id(at: slot) { body(pool) }
         }
     }
 
-    package var poolIDs: [PoolID] { (0..<pools.slotCount).compactMap { pools.id(at: $0) } }
-    package var databaseIDs: [DatabaseID] { (0..<databases.slotCount).compactMap { databases.id(at: $0) } }
-    package var userIDs: [UserID] { (0..<users.slotCount).compactMap { users.id(at: $0) } }
-    package var clientIDs: [ClientID] { (0..<clients.slotCount).compactMap { clients.id(at: $0) } }
-    package var serverIDs: [ServerID] { (0..<servers.slotCount).compactMap { servers.id(at: $0) } }
-    package func serverState(_ server: ServerID) -> ServerState? { roster.state(server) }
+    public var poolIDs: [PoolID] { (0..<pools.slotCount).compactMap { pools.id(at: $0) } }
+    public var databaseIDs: [DatabaseID] { (0..<databases.slotCount).compactMap { databases.id(at: $0) } }
+    public var userIDs: [UserID] { (0..<users.slotCount).compactMap { users.id(at: $0) } }
+    public var clientIDs: [ClientID] { (0..<clients.slotCount).compactMap { clients.id(at: $0) } }
+    public var serverIDs: [ServerID] { (0..<servers.slotCount).compactMap { servers.id(at: $0) } }
+    public func serverState(_ server: ServerID) -> ServerState? { roster.state(server) }
 
-    package func database(named name: ByteString) -> DatabaseID? {
+    public func database(named name: ByteString) -> DatabaseID? {
         name.withView { databaseNames.value($0) }
     }
 

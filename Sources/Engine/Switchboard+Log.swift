@@ -1,5 +1,5 @@
 import Config
-package import Primitives
+public import Primitives
 import Session
 
 /// What the log says of a link, in PgBouncer's words.
@@ -65,7 +65,7 @@ extension Switchboard {
     }
 
     /// What stands for an address in `ptr` and `link` columns and in log lines.
-    package static func pointer(_ link: LinkID) -> String {
+    public static func pointer(_ link: LinkID) -> String {
         let handle = link.handle
         var side: UInt64 = 0x5000_0000_0000
         if case .server = link { side = 0x6000_0000_0000 }
@@ -80,7 +80,7 @@ extension Switchboard {
 
 extension SocketAddress {
     /// As log lines name a client: `127.0.0.1:5555`, `[::1]:5555`, `unix(PID):PORT`.
-    package func text(local: SocketAddress) -> ByteString {
+    public func text(local: SocketAddress) -> ByteString {
         switch family {
         case .unix: ByteString(processID > 0 ? "unix(\(processID)):\(local.port)" : "unix:\(local.port)")
         case .ipv4: ByteString("\(host):\(port)")
@@ -89,7 +89,7 @@ extension SocketAddress {
     }
 
     /// As log lines name a server.
-    package func text(serverPort: UInt16) -> ByteString {
+    public func text(serverPort: UInt16) -> ByteString {
         switch family {
         case .unix: ByteString("unix:\(serverPort)")
         case .ipv4: ByteString("\(host):\(port)")
@@ -98,7 +98,7 @@ extension SocketAddress {
     }
 
     /// The address without its port: dotted decimal, RFC 5952 for IPv6, `unix`.
-    package var host: String {
+    public var host: String {
         switch family {
         case .unix: return "unix"
         case .ipv4:
@@ -129,7 +129,7 @@ extension SocketAddress {
 }
 
 extension Endpoint {
-    package var text: ByteString {
+    public var text: ByteString {
         isUnix ? ByteString("unix:\(port)") : host.appending(ByteString(":\(port)"))
     }
 }

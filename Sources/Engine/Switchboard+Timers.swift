@@ -1,6 +1,6 @@
 import Config
 import Pool
-package import Primitives
+public import Primitives
 import Session
 import Wire
 
@@ -78,7 +78,7 @@ extension Switchboard {
     // MARK: Coming up
 
     /// `nextDeadline` has come.
-    package mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
+    public mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
         while let (owner, at) = timers.takeDue(now) {
             switch owner {
             case .client(let client):
@@ -206,6 +206,7 @@ extension Switchboard {
         let settings = pools[servers[server].pool].settings
         switch roster.state(server) {
         case .opening:
+            if settings.serverConnectTimeout.isZero { return }
             guard now >= servers[server].openedAt + settings.serverConnectTimeout else {
                 return wake(server, after: settings.serverConnectTimeout, from: servers[server].openedAt)
             }
@@ -213,10 +214,16 @@ extension Switchboard {
             loginFailed(server, Refusal(text), now: now, into: &actions)
             closeServer(server, because: text, now: now, into: &actions)
         case .cancelling:
+            if servers[server].phase == .cancelRequest, let victim = servers[server].victim,
+                servers.contains(victim)
+            {
+                // It may still be delivered, to whoever is served by then.
+                servers[victim].poison("a cancel request may be under way")
+            }
             actions.append(.drop(.server(server)))
             forgetServer(server, because: "connect timeout", now: now, into: &actions)
         case .testing:
-            guard servers[server].errand != .none else { return }
+            guard servers[server].errand != .none, !settings.serverConnectTimeout.isZero else { return }
             guard now >= servers[server].requestAt + settings.serverConnectTimeout else {
                 return wake(server, after: settings.serverConnectTimeout, from: servers[server].requestAt)
             }
@@ -325,13 +332,13 @@ extension Switchboard {
 
 extension PoolCounters {
     /// The change from an earlier reading.
-    package func since(_ earlier: PoolCounters) -> PoolCounters {
+    public func since(_ earlier: PoolCounters) -> PoolCounters {
         var change = PoolCounters()
         for path in Self.fields { change[keyPath: path] = self[keyPath: path] &- earlier[keyPath: path] }
         return change
     }
 
-    package mutating func add(_ other: PoolCounters) {
+    public mutating func add(_ other: PoolCounters) {
         for path in Self.fields { self[keyPath: path] &+= other[keyPath: path] }
     }
 

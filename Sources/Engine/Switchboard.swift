@@ -1,8 +1,8 @@
 import Auth
-package import Config
+public import Config
 import Pool
-package import Primitives
-package import Session
+public import Primitives
+public import Session
 
 /// The engine of one worker: everything it thinks, and nothing it does.
 ///
@@ -12,18 +12,18 @@ package import Session
 ///
 /// The verbs are in the extensions: `+Login`, `+Requests`, `+Statements`, `+Replies`, `+Checkout`, `+Servers`,
 /// `+Cancel`, `+Timers`, `+Control`, `+Log`.
-package struct Switchboard: ~Copyable {
-    package internal(set) var snapshot: Snapshot
-    package let process: ProcessFacts
+public struct Switchboard: ~Copyable {
+    public internal(set) var snapshot: Snapshot
+    public let process: ProcessFacts
     var entropy: any Entropy
     let instance: InstanceSecret
     var scramCache = ScramKeyCache()
 
-    package internal(set) var databases = SlotTable<DatabaseID, Database>()
-    package internal(set) var users = SlotTable<UserID, User>()
-    package internal(set) var pools = SlotTable<PoolID, PoolRecord>()
-    package internal(set) var clients = SlotTable<ClientID, ClientSession>()
-    package internal(set) var servers = SlotTable<ServerID, ServerSession>()
+    public internal(set) var databases = SlotTable<DatabaseID, Database>()
+    public internal(set) var users = SlotTable<UserID, User>()
+    public internal(set) var pools = SlotTable<PoolID, PoolRecord>()
+    public internal(set) var clients = SlotTable<ClientID, ClientSession>()
+    public internal(set) var servers = SlotTable<ServerID, ServerSession>()
 
     var databaseNames: ByteMap<DatabaseID>
     var userNames: ByteMap<UserID>
@@ -33,27 +33,31 @@ package struct Switchboard: ~Copyable {
 
     var roster = ServerRoster()
     var clientMembers = Membership()
-    package internal(set) var parameters: ParameterTable
-    package internal(set) var statements: StatementTable
+    public internal(set) var parameters: ParameterTable
+    public internal(set) var statements: StatementTable
     var timers = DeadlineQueue<TimerOwner>()
 
-    package internal(set) var mode = OperatingMode.active
-    package internal(set) var shutdown = ShutdownMode.none
+    public internal(set) var mode = OperatingMode.active
+    public internal(set) var shutdown = ShutdownMode.none
+    /// The last action has been `.exit`.
+    var isExiting = false
     var connectionCount: UInt64 = 0
     /// Clients that only carry a cancel request; they have their own room.
-    package internal(set) var cancelRequests = 0
+    public internal(set) var cancelRequests = 0
     /// Where the console's own clients are counted.
-    package internal(set) var consolePool: PoolID?
+    public internal(set) var consolePool: PoolID?
     /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
     var waitingCancels: [(asker: ClientID, client: ClientID, epoch: UInt64)] = []
+    /// A server is being closed so that another pool can open one: its own pool must not take the place.
+    var isMakingRoom = false
     /// Some user has an idle limit of its own.
     var hasIdleLimits = false
     var consoleMessages: [ConsoleMessage] = []
     var consoleNews: [ConsoleNews] = []
     var consoleWaits: [(client: ClientID, wait: ConsoleWait)] = []
-    package internal(set) var consoleClients = 0
-    package internal(set) var statsPeriodStart: Instant
-    package internal(set) var lastPeriodSpan = TimeSpan.zero
+    public internal(set) var consoleClients = 0
+    public internal(set) var statsPeriodStart: Instant
+    public internal(set) var lastPeriodSpan = TimeSpan.zero
     let hashSeed: UInt64
 
     struct PoolName: Hashable {
@@ -61,7 +65,7 @@ package struct Switchboard: ~Copyable {
         var user: UserID
     }
 
-    package init(snapshot: Snapshot, process: ProcessFacts, entropy: any Entropy, now: Instant) {
+    public init(snapshot: Snapshot, process: ProcessFacts, entropy: any Entropy, now: Instant) {
         self.snapshot = snapshot
         self.process = process
         var entropy = entropy
@@ -94,7 +98,7 @@ package struct Switchboard: ~Copyable {
     // MARK: What the world tells
 
     /// A client connected. `nil`: there is no room even to say so; close the socket.
-    package mutating func accepted(
+    public mutating func accepted(
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
     ) -> ClientID? {
         connectionCount &+= 1
@@ -112,7 +116,7 @@ package struct Switchboard: ~Copyable {
     /// Bytes of a link: what was kept of it, and what was read behind that. The number of bytes consumed, from the
     /// front; the driver keeps the rest and offers it again with the next bytes, or after `.resumeReading`.
     /// When nothing is consumed of a full buffer the driver makes room for more; the engine bounds how far.
-    package mutating func received(
+    public mutating func received(
         _ bytes: ByteView, from link: LinkID, now: Instant, into actions: inout ActionList
     ) -> Int {
         switch link {
@@ -138,7 +142,7 @@ package struct Switchboard: ~Copyable {
     }
 
     /// A link is gone; its handle is dead after this.
-    package mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
+    public mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
         switch link {
         case .client(let client):
             guard clients.contains(client) else { return }
@@ -152,7 +156,7 @@ package struct Switchboard: ~Copyable {
     }
 
     /// The kernel took less than was to be written to this link; the rest is queued.
-    package mutating func congested(_ link: LinkID, into actions: inout ActionList) {
+    public mutating func congested(_ link: LinkID, into actions: inout ActionList) {
         switch link {
         case .client(let client):
             guard clients.contains(client) else { return }
@@ -166,7 +170,7 @@ package struct Switchboard: ~Copyable {
     }
 
     /// Everything queued for this link has been taken.
-    package mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList) {
+    public mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList) {
         switch link {
         case .client(let client):
             guard clients.contains(client) else { return }
@@ -185,17 +189,17 @@ package struct Switchboard: ~Copyable {
     // MARK: What the driver asks
 
     /// When `deadlinePassed` wants to be called; `nil` for never.
-    package var nextDeadline: Instant? { timers.next }
+    public var nextDeadline: Instant? { timers.next }
 
     /// The console has something to do: `Console.serve` is to be called after this event.
-    package var hasConsoleWork: Bool { !consoleMessages.isEmpty || !consoleNews.isEmpty }
+    public var hasConsoleWork: Bool { !consoleMessages.isEmpty || !consoleNews.isEmpty }
 
-    package mutating func takeConsoleMessages() -> [ConsoleMessage] {
+    public mutating func takeConsoleMessages() -> [ConsoleMessage] {
         defer { consoleMessages.removeAll() }
         return consoleMessages
     }
 
-    package mutating func takeConsoleNews() -> [ConsoleNews] {
+    public mutating func takeConsoleNews() -> [ConsoleNews] {
         defer { consoleNews.removeAll() }
         return consoleNews
     }
@@ -226,7 +230,7 @@ package struct Switchboard: ~Copyable {
 }
 
 /// What signals mean, as in PgBouncer.
-package enum SignalOrder: Equatable, Sendable {
+public enum SignalOrder: Equatable, Sendable {
     case reload  // SIGHUP
     case shutdownWaitForClients  // SIGTERM
     case shutdownWaitForServers  // SIGINT
@@ -236,17 +240,17 @@ package enum SignalOrder: Equatable, Sendable {
 }
 
 /// What the engine has to know of the process it runs in.
-package struct ProcessFacts: Sendable {
+public struct ProcessFacts: Sendable {
     /// The effective user of the process: its own console logins over a unix socket need no password.
-    package var userID: UInt32
-    package var listenPort: UInt16
+    public var userID: UInt32
+    public var listenPort: UInt16
     /// First line of `--version`, also the answer of `SHOW VERSION`.
-    package var version: ByteString
+    public var version: ByteString
     /// Wall-clock time of the start in seconds since 1970, and the monotonic instant of the same moment: `SHOW`
     /// prints wall-clock times computed from these.
-    package var startSeconds: Double
-    package var startInstant: Instant
-    package init(
+    public var startSeconds: Double
+    public var startInstant: Instant
+    public init(
         userID: UInt32, listenPort: UInt16, version: ByteString, startSeconds: Double, startInstant: Instant
     ) {
         self.userID = userID

@@ -1,14 +1,14 @@
-package import Primitives
+public import Primitives
 
 /// The sizes of one pool. Zero means no limit for `size`, none for the others.
-package struct PoolLimits: Equatable, Sendable {
-    package var size: Int
-    package var minimum: Int
-    package var reserve: Int
-    package var reserveTimeout: TimeSpan
-    package var loginRetry: TimeSpan
+public struct PoolLimits: Equatable, Sendable {
+    public var size: Int
+    public var minimum: Int
+    public var reserve: Int
+    public var reserveTimeout: TimeSpan
+    public var loginRetry: TimeSpan
 
-    package init(size: Int, minimum: Int, reserve: Int, reserveTimeout: TimeSpan, loginRetry: TimeSpan) {
+    public init(size: Int, minimum: Int, reserve: Int, reserveTimeout: TimeSpan, loginRetry: TimeSpan) {
         self.size = size
         self.minimum = minimum
         self.reserve = reserve
@@ -18,11 +18,11 @@ package struct PoolLimits: Equatable, Sendable {
 }
 
 /// What a pool should open now, and when to ask again if time alone could change the answer.
-package struct OpeningPlan: Equatable, Sendable {
-    package var openings: Int
+public struct OpeningPlan: Equatable, Sendable {
+    public var openings: Int
     /// Of these, how many exceed the pool's size and come from its reserve.
-    package var fromReserve: Int
-    package var askAgain: Instant?
+    public var fromReserve: Int
+    public var askAgain: Instant?
 }
 
 extension PoolLimits {
@@ -30,7 +30,7 @@ extension PoolLimits {
     ///
     /// - waiting: clients in line; `oldestWait`: since when the first of them waits.
     /// - upkeep: whether `min_pool_size` is to be kept up (the pool has clients, or a forced user).
-    package func plan(
+    public func plan(
         _ lists: ServerLists, _ pace: OpeningPace, waiting: Int, oldestWait: Instant?, upkeep: Bool, now: Instant
     ) -> OpeningPlan {
         var plan = OpeningPlan(openings: 0, fromReserve: 0, askAgain: nil)

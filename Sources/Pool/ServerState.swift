@@ -1,7 +1,7 @@
-package import Primitives
+public import Primitives
 
 /// What a pooled server is doing. A server is in exactly one list of its pool, and the list is its state.
-package enum ServerState: UInt8, CaseIterable, Sendable {
+public enum ServerState: UInt8, CaseIterable, Sendable {
     /// Being connected and logged in. *Leads to:* idle, active, testing.
     case opening
     /// Logged in, clean, nobody's. *Leads to:* active, testing.
@@ -15,13 +15,13 @@ package enum ServerState: UInt8, CaseIterable, Sendable {
 }
 
 /// Which state every server of this worker is in.
-package struct ServerRoster: ~Copyable {
+public struct ServerRoster: ~Copyable {
     fileprivate var members = Membership()
     fileprivate var states: [ServerState?] = []
 
-    package init() {}
+    public init() {}
 
-    package func state(_ server: ServerID) -> ServerState? {
+    public func state(_ server: ServerID) -> ServerState? {
         let slot = Int(server.handle.slot)
         return slot < states.count ? states[slot] : nil
     }
@@ -34,16 +34,16 @@ package struct ServerRoster: ~Copyable {
 }
 
 /// The servers of one pool, by state.
-package struct ServerLists {
+public struct ServerLists {
     private var opening = MemberList()
     private var idle = MemberList()
     private var active = MemberList()
     private var testing = MemberList()
     private var cancelling = MemberList()
 
-    package init() {}
+    public init() {}
 
-    package subscript(state: ServerState) -> MemberList {
+    public subscript(state: ServerState) -> MemberList {
         switch state {
         case .opening: opening
         case .idle: idle
@@ -54,11 +54,11 @@ package struct ServerLists {
     }
 
     /// Sessions with PostgreSQL, present and coming; what `pool_size` counts.
-    package var sessions: Int { opening.count + idle.count + active.count + testing.count }
+    public var sessions: Int { opening.count + idle.count + active.count + testing.count }
 
     /// Puts a server into a list, out of the one it was in; `nil` takes it out of the pool. The only way a
     /// server's state changes.
-    package mutating func move(_ server: ServerID, to state: ServerState?, in roster: inout ServerRoster) {
+    public mutating func move(_ server: ServerID, to state: ServerState?, in roster: inout ServerRoster) {
         let slot = server.handle.slot
         if let old = roster.state(server) {
             change(old) { $0.remove(slot, in: &roster.members) }
@@ -70,10 +70,10 @@ package struct ServerLists {
     }
 
     /// The idle server to lend: the one used last, or, with `server_round_robin`, the one idle longest.
-    package func idleSlot(roundRobin: Bool) -> UInt32? { roundRobin ? idle.first : idle.last }
+    public func idleSlot(roundRobin: Bool) -> UInt32? { roundRobin ? idle.first : idle.last }
 
     /// Every slot in a state, first come first; `body` may move the slot it is given.
-    package func forEach(_ state: ServerState, in roster: borrowing ServerRoster, _ body: (UInt32) -> Void) {
+    public func forEach(_ state: ServerState, in roster: borrowing ServerRoster, _ body: (UInt32) -> Void) {
         let list = self[state]
         var slot = list.first
         while let current = slot {

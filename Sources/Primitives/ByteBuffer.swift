@@ -1,25 +1,25 @@
 /// Bytes we write: grows as needed, keeps its room when emptied, so that a warm one allocates nothing.
-package struct ByteBuffer: ~Copyable {
+public struct ByteBuffer: ~Copyable {
     @usableFromInline var base: UnsafeMutableRawPointer
     @usableFromInline var capacity: Int
     /// Bytes written so far.
-    package private(set) var count: Int = 0
+    public private(set) var count: Int = 0
 
-    package init(capacity: Int = 256) {
+    public init(capacity: Int = 256) {
         self.capacity = max(capacity, 16)
         base = .allocate(byteCount: self.capacity, alignment: 8)
     }
 
     deinit { base.deallocate() }
 
-    package var isEmpty: Bool { count == 0 }
-    package var view: ByteView { ByteView(base: base, count: count) }
+    public var isEmpty: Bool { count == 0 }
+    public var view: ByteView { ByteView(base: base, count: count) }
 
     /// The bytes of a range that was noted while they were written.
-    package func view(_ range: ByteRange) -> ByteView { view.slice(Int(range.offset), Int(range.count)) }
+    public func view(_ range: ByteRange) -> ByteView { view.slice(Int(range.offset), Int(range.count)) }
 
     /// Forgets the bytes. Room beyond `keeping` bytes is given back.
-    package mutating func removeAll(keeping: Int = Int.max) {
+    public mutating func removeAll(keeping: Int = Int.max) {
         count = 0
         if capacity > keeping {
             base.deallocate()
@@ -29,52 +29,52 @@ package struct ByteBuffer: ~Copyable {
     }
 
     /// Takes back the bytes behind `length`.
-    package mutating func truncate(to length: Int) {
+    public mutating func truncate(to length: Int) {
         precondition(length >= 0 && length <= count)
         count = length
     }
 
-    package mutating func append(_ byte: UInt8) {
+    public mutating func append(_ byte: UInt8) {
         reserve(1)
         base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
         count &+= 1
     }
 
-    package mutating func append(_ view: ByteView) {
+    public mutating func append(_ view: ByteView) {
         guard view.count > 0 else { return }
         reserve(view.count)
         (base + count).copyMemory(from: view.base, byteCount: view.count)
         count &+= view.count
     }
 
-    package mutating func append(_ string: ByteString) { string.withView { append($0) } }
+    public mutating func append(_ string: ByteString) { string.withView { append($0) } }
 
-    package mutating func append(_ text: StaticString) {
+    public mutating func append(_ text: StaticString) {
         append(ByteView(base: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    package mutating func append(_ text: String) {
+    public mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { append(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
-    package mutating func append(uint16 value: UInt16) {
+    public mutating func append(uint16 value: UInt16) {
         reserve(2)
         base.storeBytes(of: value.bigEndian, toByteOffset: count, as: UInt16.self)
         count &+= 2
     }
 
-    package mutating func append(uint32 value: UInt32) {
+    public mutating func append(uint32 value: UInt32) {
         reserve(4)
         base.storeBytes(of: value.bigEndian, toByteOffset: count, as: UInt32.self)
         count &+= 4
     }
 
     /// A decimal number in ASCII.
-    package mutating func append(decimal value: some BinaryInteger) { append(String(value)) }
+    public mutating func append(decimal value: some BinaryInteger) { append(String(value)) }
 
     /// Overwrites four bytes written before.
-    package mutating func set(uint32 value: UInt32, at offset: Int) {
+    public mutating func set(uint32 value: UInt32, at offset: Int) {
         precondition(offset >= 0 && offset + 4 <= count)
         base.storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
     }

@@ -1,6 +1,6 @@
 /// A map from byte strings to small values that can be asked with a borrowed view: a look-up copies nothing.
 /// Open addressing, seeded hash; an empty map owns no memory.
-package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
+public struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
     private struct Entry {
         var hash: UInt32
         var keyCount: UInt32
@@ -10,27 +10,27 @@ package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
 
     private var entries: UnsafeMutablePointer<Entry>?
     private var capacity = 0
-    package private(set) var count = 0
+    public private(set) var count = 0
     private let seed: UInt64
 
     /// `seed` should be unpredictable where the keys come from outside.
-    package init(seed: UInt64) { self.seed = seed }
+    public init(seed: UInt64) { self.seed = seed }
 
     deinit {
         for place in 0..<capacity { entries![place].key?.deallocate() }
         entries?.deallocate()
     }
 
-    package var isEmpty: Bool { count == 0 }
+    public var isEmpty: Bool { count == 0 }
 
-    package func value(_ key: ByteView) -> Value? {
+    public func value(_ key: ByteView) -> Value? {
         guard let place = place(of: key, hash: hash(key)) else { return nil }
         return entries![place].value
     }
 
     /// The previous value, if there was one.
     @discardableResult
-    package mutating func set(_ key: ByteView, to value: Value) -> Value? {
+    public mutating func set(_ key: ByteView, to value: Value) -> Value? {
         let hash = hash(key)
         if let place = place(of: key, hash: hash) {
             let old = entries![place].value
@@ -46,7 +46,7 @@ package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
     }
 
     @discardableResult
-    package mutating func remove(_ key: ByteView) -> Value? {
+    public mutating func remove(_ key: ByteView) -> Value? {
         guard let found = place(of: key, hash: hash(key)), let entries else { return nil }
         let old = entries[found].value
         entries[found].key!.deallocate()
@@ -58,7 +58,7 @@ package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
     }
 
     /// Every value, in no meaningful order; the same order for the same seed and history.
-    package func forEach(_ body: (ByteView, Value) -> Void) {
+    public func forEach(_ body: (ByteView, Value) -> Void) {
         guard let entries else { return }
         for place in 0..<capacity {
             let entry = entries[place]
@@ -66,7 +66,7 @@ package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
         }
     }
 
-    package mutating func removeAll() { releaseAll() }
+    public mutating func removeAll() { releaseAll() }
 
     private func place(of key: ByteView, hash: UInt32) -> Int? {
         guard let entries else { return nil }
@@ -133,7 +133,7 @@ package struct ByteMap<Value: BitwiseCopyable>: ~Copyable {
 
 extension ByteView {
     /// A seeded hash of the bytes: eight at a time, multiplied and folded.
-    package func hash(seed: UInt64) -> UInt32 {
+    public func hash(seed: UInt64) -> UInt32 {
         var state = seed ^ UInt64(truncatingIfNeeded: count) &* 0x9E37_79B9_7F4A_7C15
         var index = 0
         while index &+ 8 <= count {

@@ -4,20 +4,20 @@
 /// into a `ByteString`. Every read is checked and answers `nil` when it would leave the window: input from
 /// outside can never reach a trap through it (I9).
 @frozen
-package struct ByteView {
-    @usableFromInline package let base: UnsafeRawPointer
+public struct ByteView {
+    public let base: UnsafeRawPointer
     /// Bytes in the window; never negative.
-    package let count: Int
+    public let count: Int
 
     @inlinable
-    package init(base: UnsafeRawPointer, count: Int) {
+    public init(base: UnsafeRawPointer, count: Int) {
         precondition(count >= 0)
         self.base = base
         self.count = count
     }
 
     @inlinable
-    package init(_ buffer: UnsafeRawBufferPointer) {
+    public init(_ buffer: UnsafeRawBufferPointer) {
         if let base = buffer.baseAddress {
             self.init(base: base, count: buffer.count)
         } else {
@@ -25,38 +25,38 @@ package struct ByteView {
         }
     }
 
-    @inlinable package var isEmpty: Bool { count == 0 }
+    @inlinable public var isEmpty: Bool { count == 0 }
 
     @inlinable
-    package subscript(offset: Int) -> UInt8? {
+    public subscript(offset: Int) -> UInt8? {
         guard offset >= 0, offset < count else { return nil }
         return base.load(fromByteOffset: offset, as: UInt8.self)
     }
 
     /// Big-endian, as everything in PostgreSQL's protocol.
     @inlinable
-    package func uint16(at offset: Int) -> UInt16? {
+    public func uint16(at offset: Int) -> UInt16? {
         guard offset >= 0, offset <= count &- 2 else { return nil }
         return UInt16(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
     }
 
     /// Big-endian, as everything in PostgreSQL's protocol.
     @inlinable
-    package func uint32(at offset: Int) -> UInt32? {
+    public func uint32(at offset: Int) -> UInt32? {
         guard offset >= 0, offset <= count &- 4 else { return nil }
         return UInt32(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
 
     /// The part from `offset` on, at most `length` bytes; empty when the window ends before it.
     @inlinable
-    package func slice(_ offset: Int, _ length: Int = Int.max) -> ByteView {
+    public func slice(_ offset: Int, _ length: Int = Int.max) -> ByteView {
         guard offset >= 0, offset < count, length > 0 else { return ByteView(base: base, count: 0) }
         return ByteView(base: base + offset, count: min(length, count &- offset))
     }
 
     /// Offset of the first byte with this value at or after `offset`.
     @inlinable
-    package func firstIndex(of byte: UInt8, from offset: Int = 0) -> Int? {
+    public func firstIndex(of byte: UInt8, from offset: Int = 0) -> Int? {
         guard offset >= 0 else { return nil }
         var index = offset
         while index < count {
@@ -69,13 +69,13 @@ package struct ByteView {
     /// A zero-terminated string that starts at `offset`, without its terminator, and the offset behind the
     /// terminator; `nil` when there is no terminator.
     @inlinable
-    package func cString(at offset: Int) -> (bytes: ByteView, next: Int)? {
+    public func cString(at offset: Int) -> (bytes: ByteView, next: Int)? {
         guard let end = firstIndex(of: 0, from: offset) else { return nil }
         return (slice(offset, end &- offset), end &+ 1)
     }
 
     @inlinable
-    package func equals(_ other: ByteView) -> Bool {
+    public func equals(_ other: ByteView) -> Bool {
         guard count == other.count else { return false }
         var index = 0
         while index &+ 8 <= count {
@@ -98,19 +98,19 @@ package struct ByteView {
     }
 
     @inlinable
-    package func equals(_ literal: StaticString) -> Bool {
+    public func equals(_ literal: StaticString) -> Bool {
         equals(ByteView(base: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
     @inlinable
-    package func hasPrefix(_ literal: StaticString) -> Bool {
+    public func hasPrefix(_ literal: StaticString) -> Bool {
         count >= literal.utf8CodeUnitCount
             && slice(0, literal.utf8CodeUnitCount).equals(literal)
     }
 
     /// ASCII letters compare without case, all other bytes as they are.
     @inlinable
-    package func equalsIgnoringASCIICase(_ other: ByteView) -> Bool {
+    public func equalsIgnoringASCIICase(_ other: ByteView) -> Bool {
         guard count == other.count else { return false }
         for index in 0..<count {
             let a = base.load(fromByteOffset: index, as: UInt8.self)
@@ -121,29 +121,29 @@ package struct ByteView {
     }
 
     @inlinable
-    package func equalsIgnoringASCIICase(_ literal: StaticString) -> Bool {
+    public func equalsIgnoringASCIICase(_ literal: StaticString) -> Bool {
         equalsIgnoringASCIICase(ByteView(base: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
-    @inlinable package var rawBuffer: UnsafeRawBufferPointer { .init(start: base, count: count) }
+    @inlinable public var rawBuffer: UnsafeRawBufferPointer { .init(start: base, count: count) }
 
     /// For our own texts and for printing; never for comparing names.
-    package var lossyText: String { String(decoding: rawBuffer, as: UTF8.self) }
+    public var lossyText: String { String(decoding: rawBuffer, as: UTF8.self) }
 }
 
 extension UInt8 {
-    @inlinable package var asciiLowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self &+ 0x20 : self }
+    @inlinable public var asciiLowercased: UInt8 { self >= 0x41 && self <= 0x5A ? self &+ 0x20 : self }
 }
 
 /// A range of a buffer, in bytes; what actions name instead of holding bytes.
 @frozen
-package struct ByteRange: Equatable, Sendable {
-    package var offset: UInt32
-    package var count: UInt32
+public struct ByteRange: Equatable, Sendable {
+    public var offset: UInt32
+    public var count: UInt32
     @inlinable
-    package init(offset: Int, count: Int) {
+    public init(offset: Int, count: Int) {
         self.offset = UInt32(truncatingIfNeeded: offset)
         self.count = UInt32(truncatingIfNeeded: count)
     }
-    @inlinable package var end: Int { Int(offset) + Int(count) }
+    @inlinable public var end: Int { Int(offset) + Int(count) }
 }

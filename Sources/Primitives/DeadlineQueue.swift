@@ -1,6 +1,6 @@
 /// Deadlines of many owners, soonest first (a binary heap). An owner whose plans change leaves its old entry
 /// behind and adds another; whoever takes an entry out asks the owner whether it still means it.
-package struct DeadlineQueue<Owner: BitwiseCopyable>: ~Copyable {
+public struct DeadlineQueue<Owner: BitwiseCopyable>: ~Copyable {
     private struct Entry {
         var at: Instant
         var order: UInt64
@@ -10,12 +10,12 @@ package struct DeadlineQueue<Owner: BitwiseCopyable>: ~Copyable {
     private var heap: [Entry] = []
     private var order: UInt64 = 0
 
-    package init() {}
+    public init() {}
 
-    package var next: Instant? { heap.first?.at }
-    package var count: Int { heap.count }
+    public var next: Instant? { heap.first?.at }
+    public var count: Int { heap.count }
 
-    package mutating func add(_ owner: Owner, at instant: Instant) {
+    public mutating func add(_ owner: Owner, at instant: Instant) {
         order &+= 1
         heap.append(Entry(at: instant, order: order, owner: owner))
         var child = heap.count - 1
@@ -28,7 +28,7 @@ package struct DeadlineQueue<Owner: BitwiseCopyable>: ~Copyable {
     }
 
     /// The first owner whose deadline has come, or `nil` when none has.
-    package mutating func takeDue(_ now: Instant) -> (owner: Owner, at: Instant)? {
+    public mutating func takeDue(_ now: Instant) -> (owner: Owner, at: Instant)? {
         guard let first = heap.first, first.at <= now else { return nil }
         let last = heap.removeLast()
         if !heap.isEmpty {

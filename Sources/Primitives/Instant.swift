@@ -1,26 +1,26 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start. Time is always an argument.
 @frozen
-package struct Instant: Comparable, Hashable, Sendable {
-    package var nanoseconds: UInt64
-    @inlinable package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+public struct Instant: Comparable, Hashable, Sendable {
+    public var nanoseconds: UInt64
+    @inlinable public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
     /// Before every other instant.
-    package static let zero = Instant(nanoseconds: 0)
+    public static let zero = Instant(nanoseconds: 0)
     /// Never comes.
-    package static let never = Instant(nanoseconds: .max)
+    public static let never = Instant(nanoseconds: .max)
 
-    @inlinable package static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
+    @inlinable public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
 
     /// Later by a span; a span too long to add means never.
     @inlinable
-    package static func + (instant: Instant, span: TimeSpan) -> Instant {
+    public static func + (instant: Instant, span: TimeSpan) -> Instant {
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(UInt64(clamping: span.nanoseconds))
         return overflow ? .never : Instant(nanoseconds: sum)
     }
 
     /// Time gone by since an earlier instant; zero when that one lies ahead.
     @inlinable
-    package func since(_ earlier: Instant) -> TimeSpan {
+    public func since(_ earlier: Instant) -> TimeSpan {
         nanoseconds > earlier.nanoseconds
             ? TimeSpan(nanoseconds: Int64(clamping: nanoseconds &- earlier.nanoseconds)) : .zero
     }
@@ -28,31 +28,31 @@ package struct Instant: Comparable, Hashable, Sendable {
 
 /// A length of time. One type for every one of them, so that seconds and microseconds cannot be mixed up.
 @frozen
-package struct TimeSpan: Comparable, Hashable, Sendable {
+public struct TimeSpan: Comparable, Hashable, Sendable {
     /// Never negative.
-    package let nanoseconds: Int64
-    @inlinable package init(nanoseconds: Int64) { self.nanoseconds = max(0, nanoseconds) }
+    public let nanoseconds: Int64
+    @inlinable public init(nanoseconds: Int64) { self.nanoseconds = max(0, nanoseconds) }
 
-    package static let zero = TimeSpan(nanoseconds: 0)
-    package static func seconds(_ count: Int) -> TimeSpan { milliseconds(count.multipliedClamped(by: 1000)) }
-    package static func milliseconds(_ count: Int) -> TimeSpan {
+    public static let zero = TimeSpan(nanoseconds: 0)
+    public static func seconds(_ count: Int) -> TimeSpan { milliseconds(count.multipliedClamped(by: 1000)) }
+    public static func milliseconds(_ count: Int) -> TimeSpan {
         TimeSpan(nanoseconds: Int64(count.multipliedClamped(by: 1_000_000)))
     }
-    package static func microseconds(_ count: Int) -> TimeSpan {
+    public static func microseconds(_ count: Int) -> TimeSpan {
         TimeSpan(nanoseconds: Int64(count.multipliedClamped(by: 1000)))
     }
     /// Not-a-number and negative values become zero, too large ones the longest span.
-    package static func seconds(_ value: Double) -> TimeSpan {
+    public static func seconds(_ value: Double) -> TimeSpan {
         guard value > 0 else { return .zero }
         return value >= 9.2e9 ? TimeSpan(nanoseconds: .max) : TimeSpan(nanoseconds: Int64(value * 1e9))
     }
 
-    package var isZero: Bool { nanoseconds == 0 }
-    package var wholeSeconds: Int { Int(nanoseconds / 1_000_000_000) }
-    package var wholeMicroseconds: Int { Int(nanoseconds / 1000) }
-    package var fractionalSeconds: Double { Double(nanoseconds) / 1e9 }
+    public var isZero: Bool { nanoseconds == 0 }
+    public var wholeSeconds: Int { Int(nanoseconds / 1_000_000_000) }
+    public var wholeMicroseconds: Int { Int(nanoseconds / 1000) }
+    public var fractionalSeconds: Double { Double(nanoseconds) / 1e9 }
 
-    @inlinable package static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.nanoseconds < b.nanoseconds }
+    @inlinable public static func < (a: TimeSpan, b: TimeSpan) -> Bool { a.nanoseconds < b.nanoseconds }
 }
 
 extension Int {

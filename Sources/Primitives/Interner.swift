@@ -1,6 +1,6 @@
 /// Byte strings kept once, however many hold them: equal bytes have equal numbers, and go when the last holder
 /// lets go.
-package struct Interner: ~Copyable {
+public struct Interner: ~Copyable {
     private struct Entry {
         var bytes: ByteString?
         var holders: UInt32
@@ -10,13 +10,13 @@ package struct Interner: ~Copyable {
     private var free: [UInt32] = []
     private var numbers: ByteMap<UInt32>
 
-    package init(seed: UInt64) { numbers = ByteMap(seed: seed) }
+    public init(seed: UInt64) { numbers = ByteMap(seed: seed) }
 
     /// Different strings held now.
-    package var count: Int { numbers.count }
+    public var count: Int { numbers.count }
 
     /// The number of these bytes, held once more.
-    package mutating func hold(_ bytes: ByteView) -> UInt32 {
+    public mutating func hold(_ bytes: ByteView) -> UInt32 {
         if let number = numbers.value(bytes) {
             entries[Int(number)].holders += 1
             return number
@@ -35,14 +35,14 @@ package struct Interner: ~Copyable {
     }
 
     /// Holds a number that is held already once more.
-    package mutating func hold(again number: UInt32) {
+    public mutating func hold(again number: UInt32) {
         precondition(entries[Int(number)].holders > 0, "nobody holds this")
         entries[Int(number)].holders += 1
     }
 
     /// `true` when that was the last holder; the number may mean other bytes from here on.
     @discardableResult
-    package mutating func letGo(_ number: UInt32) -> Bool {
+    public mutating func letGo(_ number: UInt32) -> Bool {
         let index = Int(number)
         precondition(entries[index].holders > 0, "nobody holds this")
         entries[index].holders -= 1
@@ -54,9 +54,9 @@ package struct Interner: ~Copyable {
     }
 
     /// The number of these bytes, without holding it.
-    package func number(of bytes: ByteView) -> UInt32? { numbers.value(bytes) }
+    public func number(of bytes: ByteView) -> UInt32? { numbers.value(bytes) }
 
-    package func bytes(_ number: UInt32) -> ByteString {
+    public func bytes(_ number: UInt32) -> ByteString {
         guard let bytes = entries[Int(number)].bytes else { preconditionFailure("nobody holds this") }
         return bytes
     }

@@ -1,10 +1,10 @@
 /// Doubly linked lists over slots: an element is in at most one list of its `Membership` at a time, and leaves
 /// it in constant time from anywhere. A pooled server's state is the list it is in.
-package struct Membership: ~Copyable {
+public struct Membership: ~Copyable {
     fileprivate var before: [UInt32] = []
     fileprivate var after: [UInt32] = []
 
-    package init() {}
+    public init() {}
 
     fileprivate mutating func cover(_ slot: UInt32) {
         while before.count <= Int(slot) {
@@ -15,23 +15,23 @@ package struct Membership: ~Copyable {
 }
 
 /// Ends and length of one list; the links are in the `Membership`.
-package struct MemberList: Sendable {
+public struct MemberList: Sendable {
     private var firstSlot: UInt32 = noSlot
     private var lastSlot: UInt32 = noSlot
-    package private(set) var count = 0
+    public private(set) var count = 0
 
-    package init() {}
+    public init() {}
 
-    package var isEmpty: Bool { count == 0 }
-    package var first: UInt32? { firstSlot == noSlot ? nil : firstSlot }
-    package var last: UInt32? { lastSlot == noSlot ? nil : lastSlot }
+    public var isEmpty: Bool { count == 0 }
+    public var first: UInt32? { firstSlot == noSlot ? nil : firstSlot }
+    public var last: UInt32? { lastSlot == noSlot ? nil : lastSlot }
 
-    package func next(after slot: UInt32, in members: borrowing Membership) -> UInt32? {
+    public func next(after slot: UInt32, in members: borrowing Membership) -> UInt32? {
         let next = members.after[Int(slot)]
         return next == noSlot ? nil : next
     }
 
-    package mutating func append(_ slot: UInt32, in members: inout Membership) {
+    public mutating func append(_ slot: UInt32, in members: inout Membership) {
         members.cover(slot)
         members.before[Int(slot)] = lastSlot
         members.after[Int(slot)] = noSlot
@@ -40,7 +40,7 @@ package struct MemberList: Sendable {
         count += 1
     }
 
-    package mutating func prepend(_ slot: UInt32, in members: inout Membership) {
+    public mutating func prepend(_ slot: UInt32, in members: inout Membership) {
         members.cover(slot)
         members.before[Int(slot)] = noSlot
         members.after[Int(slot)] = firstSlot
@@ -50,7 +50,7 @@ package struct MemberList: Sendable {
     }
 
     /// The slot must be in this list.
-    package mutating func remove(_ slot: UInt32, in members: inout Membership) {
+    public mutating func remove(_ slot: UInt32, in members: inout Membership) {
         precondition(count > 0, "a list lost count of its members")
         let before = members.before[Int(slot)]
         let after = members.after[Int(slot)]

@@ -1,11 +1,11 @@
 /// A queue in one block of memory that doubles when full; a warm one allocates nothing.
-package struct Ring<Element: BitwiseCopyable>: ~Copyable {
+public struct Ring<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline var base: UnsafeMutablePointer<Element>
     @usableFromInline var capacity: Int
     @usableFromInline var head = 0
-    @usableFromInline package private(set) var count = 0
+    public private(set) var count = 0
 
-    package init(capacity: Int = 8) {
+    public init(capacity: Int = 8) {
         var rounded = 1
         while rounded < capacity { rounded *= 2 }
         self.capacity = rounded
@@ -14,12 +14,12 @@ package struct Ring<Element: BitwiseCopyable>: ~Copyable {
 
     deinit { base.deallocate() }
 
-    package var isEmpty: Bool { count == 0 }
-    package var first: Element? { count == 0 ? nil : base[head] }
-    package var last: Element? { count == 0 ? nil : base[(head &+ count &- 1) & (capacity &- 1)] }
+    public var isEmpty: Bool { count == 0 }
+    public var first: Element? { count == 0 ? nil : base[head] }
+    public var last: Element? { count == 0 ? nil : base[(head &+ count &- 1) & (capacity &- 1)] }
 
     /// The element `index` places behind the first.
-    package subscript(index: Int) -> Element {
+    public subscript(index: Int) -> Element {
         get {
             precondition(index >= 0 && index < count, "a ring was read past its end")
             return base[(head &+ index) & (capacity &- 1)]
@@ -30,14 +30,14 @@ package struct Ring<Element: BitwiseCopyable>: ~Copyable {
         }
     }
 
-    package mutating func append(_ element: Element) {
+    public mutating func append(_ element: Element) {
         if count == capacity { grow() }
         (base + ((head &+ count) & (capacity &- 1))).initialize(to: element)
         count &+= 1
     }
 
     @discardableResult
-    package mutating func removeFirst() -> Element {
+    public mutating func removeFirst() -> Element {
         precondition(count > 0, "an empty ring was asked for an element")
         let element = base[head]
         head = (head &+ 1) & (capacity &- 1)
@@ -46,7 +46,7 @@ package struct Ring<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Removes the element `index` places behind the first; the order of the others stays.
-    package mutating func remove(at index: Int) {
+    public mutating func remove(at index: Int) {
         var place = index
         while place + 1 < count {
             self[place] = self[place + 1]
@@ -56,7 +56,7 @@ package struct Ring<Element: BitwiseCopyable>: ~Copyable {
         count &-= 1
     }
 
-    package mutating func removeAll() {
+    public mutating func removeAll() {
         head = 0
         count = 0
     }

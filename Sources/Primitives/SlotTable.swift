@@ -2,7 +2,7 @@
 /// touched only when used, so that a table may be allowed to grow large and cost little.
 ///
 /// A slot's generation is odd while somebody lives in it.
-package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
+public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     @usableFromInline
     struct Stamp {
         @usableFromInline var generation: UInt32
@@ -12,16 +12,16 @@ package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     @usableFromInline static var chunkBits: UInt32 { 8 }
     @usableFromInline static var chunkSize: UInt32 { 1 << chunkBits }
     /// A table never holds more than this many elements.
-    package static var capacityLimit: UInt32 { 1 << 20 }
+    public static var capacityLimit: UInt32 { 1 << 20 }
 
     @usableFromInline let elements: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
     @usableFromInline let stamps: UnsafeMutablePointer<UnsafeMutablePointer<Stamp>>
     @usableFromInline var used: UInt32 = 0
     private var firstFree: UInt32 = noSlot
     /// Elements now in the table.
-    package private(set) var count = 0
+    public private(set) var count = 0
 
-    package init() {
+    public init() {
         elements = .allocate(capacity: Int(Self.capacityLimit >> Self.chunkBits))
         stamps = .allocate(capacity: Int(Self.capacityLimit >> Self.chunkBits))
     }
@@ -43,10 +43,10 @@ package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     }
 
     /// Slots ever used: a loop over `0..<slotCount` with `id(at:)` meets every element, in slot order.
-    package var slotCount: UInt32 { used }
+    public var slotCount: UInt32 { used }
 
     /// The element's handle, or `nil` when the table is full.
-    package mutating func insert(_ new: consuming Element) -> ID? {
+    public mutating func insert(_ new: consuming Element) -> ID? {
         let slot: UInt32
         if firstFree != noSlot {
             slot = firstFree
@@ -69,7 +69,7 @@ package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     }
 
     /// Removes the element; its handle is dead from here on.
-    package mutating func remove(_ id: ID) {
+    public mutating func remove(_ id: ID) {
         precondition(contains(id), "a dead handle was removed")
         let slot = id.handle.slot
         element(slot).deinitialize(count: 1)
@@ -80,14 +80,14 @@ package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     }
 
     @inlinable
-    package func contains(_ id: ID) -> Bool {
+    public func contains(_ id: ID) -> Bool {
         let handle = id.handle
         return handle.slot < used && handle.generation & 1 == 1
             && stamp(handle.slot).pointee.generation == handle.generation
     }
 
     /// The live handle in this slot, if there is one.
-    package func id(at slot: UInt32) -> ID? {
+    public func id(at slot: UInt32) -> ID? {
         guard slot < used else { return nil }
         let generation = stamp(slot).pointee.generation
         return generation & 1 == 1 ? ID(Handle(slot: slot, generation: generation)) : nil
@@ -95,7 +95,7 @@ package struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
 
     /// The element; a dead handle is our own mistake and stops the process rather than touch a stranger's session.
     @inlinable
-    package subscript(id: ID) -> Element {
+    public subscript(id: ID) -> Element {
         @inline(__always)
         unsafeAddress {
             precondition(contains(id), "a dead handle was used")

@@ -1,4 +1,4 @@
-package import Primitives
+public import Primitives
 
 /// The names one client has given to prepared statements, and what each stands for. Exists only for clients that
 /// prepare by name.
@@ -6,9 +6,9 @@ package import Primitives
 /// A Parse or Close takes effect for the client when its reply has come; until then the change is pending, in one
 /// segment of its pipeline. A name with a change pending from an earlier segment is in doubt: whoever asks for it
 /// has to wait for that segment's replies.
-package final class ClientStatements {
+public final class ClientStatements {
     /// Names one client may hold; more are refused with an error (hostile input X11).
-    package static let limit = 65_536
+    public static let limit = 65_536
 
     private struct Entry {
         var name: ByteString
@@ -18,25 +18,23 @@ package final class ClientStatements {
         var changes: UInt32
     }
 
-    /// The name whose second Parse is being answered with an error.
-    package var duplicate: ByteString = ""
     private var entries: [Entry] = []
     private var free: [UInt32] = []
     private var numbers: ByteMap<UInt32>
 
     /// What a name means now.
-    package enum Meaning: Equatable {
+    public enum Meaning: Equatable {
         case unknown
         case statement(UInt32)
         /// A change from an earlier segment has not been answered yet.
         case inDoubt
     }
 
-    package init(seed: UInt64) { numbers = ByteMap(seed: seed) }
+    public init(seed: UInt64) { numbers = ByteMap(seed: seed) }
 
-    package var count: Int { numbers.count }
+    public var count: Int { numbers.count }
 
-    package func meaning(_ name: ByteView, segment: UInt32) -> Meaning {
+    public func meaning(_ name: ByteView, segment: UInt32) -> Meaning {
         guard let number = numbers.value(name) else { return .unknown }
         let entry = entries[Int(number)]
         if entry.changes > 0, entry.segment != segment { return .inDoubt }
@@ -44,9 +42,17 @@ package final class ClientStatements {
         return statement == ExpectedReply.none ? .unknown : .statement(statement)
     }
 
+    /// The number under which a name is known, or `none`.
+    public func number(of name: ByteView) -> UInt32 { numbers.value(name) ?? ExpectedReply.none }
+
+    /// The name that has this number.
+    public func name(_ number: UInt32) -> ByteString {
+        number < entries.count ? entries[Int(number)].name : ""
+    }
+
     /// The name will mean this statement (or, with `none`, nothing) once the reply has come. The number that the
     /// ledger entry carries.
-    package func change(_ name: ByteView, to statement: UInt32, segment: UInt32) -> UInt32 {
+    public func change(_ name: ByteView, to statement: UInt32, segment: UInt32) -> UInt32 {
         let number: UInt32
         if let known = numbers.value(name) {
             number = known
@@ -70,7 +76,7 @@ package final class ClientStatements {
     }
 
     /// The change has taken effect. What the name meant before, to be let go of, or `none`.
-    package func confirm(_ number: UInt32, statement: UInt32) -> UInt32 {
+    public func confirm(_ number: UInt32, statement: UInt32) -> UInt32 {
         let index = Int(number)
         let old = entries[index].committed
         entries[index].committed = statement
@@ -79,11 +85,11 @@ package final class ClientStatements {
     }
 
     /// The change was skipped by the server: the name means what it meant.
-    package func skipped(_ number: UInt32) { finish(Int(number)) }
+    public func skipped(_ number: UInt32) { finish(Int(number)) }
 
     /// Every statement that is committed to a name, for letting go of them (DEALLOCATE ALL, DISCARD ALL, the end).
     /// Names with changes under way stay.
-    package func takeAllCommitted() -> [UInt32] {
+    public func takeAllCommitted() -> [UInt32] {
         var taken: [UInt32] = []
         for index in entries.indices where entries[index].committed != ExpectedReply.none {
             taken.append(entries[index].committed)

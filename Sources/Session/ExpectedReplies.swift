@@ -1,7 +1,7 @@
 import Primitives
 
 /// What a request was, as far as its reply is concerned.
-package enum Request: UInt8, BitwiseCopyable, Sendable {
+public enum Request: UInt8, BitwiseCopyable, Sendable {
     case query, functionCall, sync
     case parse, parseUnnamed, bind, describeStatement, describePortal, execute, close
     /// CopyDone or CopyFail sent ahead of the CopyInResponse: no reply of its own, only a mark in the stream.
@@ -9,7 +9,7 @@ package enum Request: UInt8, BitwiseCopyable, Sendable {
 }
 
 /// What becomes of the reply.
-package enum Disposition: UInt8, BitwiseCopyable, Sendable {
+public enum Disposition: UInt8, BitwiseCopyable, Sendable {
     /// The client asked, the client gets it.
     case forward
     /// We asked, for the client's sake or our own; the client never hears of it.
@@ -21,16 +21,17 @@ package enum Disposition: UInt8, BitwiseCopyable, Sendable {
 }
 
 /// One reply that is still to come.
-package struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
-    package var request: Request
-    package var disposition: Disposition
-    /// The statement that a Parse prepares or a Close of ours drops, or `none`.
-    package var statement: UInt32
+public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
+    public var request: Request
+    public var disposition: Disposition
+    /// The statement that a Parse prepares or a Close of ours drops, or `none`; for `duplicateName` the number of the
+    /// name that is taken.
+    public var statement: UInt32
     /// The client's name for it (see `ClientStatements`), or `none`.
-    package var name: UInt32
-    package static let none = UInt32.max
+    public var name: UInt32
+    public static let none = UInt32.max
 
-    package init(
+    public init(
         _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none, name: UInt32 = none
     ) {
         self.request = request
@@ -45,22 +46,25 @@ package struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
 ///
 /// Follows PostgreSQL's rules: after an error in the extended protocol everything up to the next Sync is skipped, and
 /// a CopyInResponse makes the server deaf to Sync until the copy ends (manual: "Extended Query", "COPY Operations").
-package struct ExpectedReplies: ~Copyable {
+public struct ExpectedReplies: ~Copyable {
     /// Entries held before the client is made to wait: bounds the memory of 10,000 requests in one write.
-    package static let limit = 4096
+    public static let limit = 4096
 
     private var entries = Ring<ExpectedReply>(capacity: 16)
     /// The request at the front has had a result (CommandComplete, EmptyQueryResponse, an error …), so that a
     /// ReadyForQuery is in order.
     private var frontHasResult = false
     /// An error came and its Sync has not been seen yet: the server ignores what is sent until then.
-    package private(set) var skipsToSync = false
+    public private(set) var skipsToSync = false
     /// Where a COPY FROM STDIN stands.
-    package private(set) var copyIn = CopyIn.none
+    public private(set) var copyIn = CopyIn.none
+    /// Extended requests were sent, and no Sync behind them yet: the server is in a transaction of their own, whatever
+    /// it said last.
+    public fileprivate(set) var isBatchOpen = false
     /// Syncs recorded so far; tells the segments of a pipeline apart.
-    package private(set) var segment: UInt32 = 0
+    public private(set) var segment: UInt32 = 0
 
-    package enum CopyIn: Equatable, Sendable {
+    public enum CopyIn: Equatable, Sendable {
         case none
         /// The server takes rows and has not been told of the end.
         case taking
@@ -68,30 +72,40 @@ package struct ExpectedReplies: ~Copyable {
         case ending
     }
 
-    package init() {}
+    public init() {}
 
-    package var isEmpty: Bool { entries.isEmpty }
-    package var count: Int { entries.count }
-    package var isFull: Bool { entries.count >= Self.limit }
-    package var front: ExpectedReply? { entries.first }
+    public var isEmpty: Bool { entries.isEmpty }
+    public var count: Int { entries.count }
+    public var isFull: Bool { entries.count >= Self.limit }
+    public var front: ExpectedReply? { entries.first }
     /// Nothing is owed and nothing is being skipped or copied: with an idle transaction the server is free.
-    package var isSettled: Bool { entries.isEmpty && !skipsToSync && copyIn == .none }
+    public var isSettled: Bool { entries.isEmpty && !skipsToSync && !isBatchOpen && copyIn == .none }
 
     // MARK: Requests
 
     /// Notes a request that has been sent, or whose answer is ours.
-    package mutating func expect(_ reply: ExpectedReply) {
+    public mutating func expect(_ reply: ExpectedReply) {
         if copyIn == .taking { return }
         if skipsToSync {
             guard reply.request == .sync else { return }
             skipsToSync = false
         }
-        if reply.request == .sync { segment &+= 1 }
+        switch reply.request {
+        case .sync:
+            segment &+= 1
+            isBatchOpen = false
+        case .query, .functionCall:
+            isBatchOpen = false
+        case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close:
+            isBatchOpen = true
+        case .copyEnd:
+            break
+        }
         entries.append(reply)
     }
 
     /// A CopyDone or CopyFail is being sent.
-    package mutating func copyEndSent() {
+    public mutating func copyEndSent() {
         switch copyIn {
         case .taking: copyIn = .ending
         case .ending: break
@@ -103,7 +117,7 @@ package struct ExpectedReplies: ~Copyable {
     // MARK: Replies
 
     /// What the server's message means, for the kinds that touch the ledger.
-    package enum Verdict: Equatable, Sendable {
+    public enum Verdict: Equatable, Sendable {
         /// Part of the reply at the front.
         case part(ExpectedReply)
         /// The reply at the front ends with this message.
@@ -112,36 +126,36 @@ package struct ExpectedReplies: ~Copyable {
         case outOfStep
     }
 
-    package mutating func parseComplete() -> Verdict { completing { $0 == .parse || $0 == .parseUnnamed } }
-    package mutating func bindComplete() -> Verdict { completing { $0 == .bind } }
-    package mutating func closeComplete() -> Verdict { completing { $0 == .close } }
-    package mutating func portalSuspended() -> Verdict { completing { $0 == .execute } }
+    public mutating func parseComplete() -> Verdict { completing { $0 == .parse || $0 == .parseUnnamed } }
+    public mutating func bindComplete() -> Verdict { completing { $0 == .bind } }
+    public mutating func closeComplete() -> Verdict { completing { $0 == .close } }
+    public mutating func portalSuspended() -> Verdict { completing { $0 == .execute } }
 
     /// RowDescription: ends a Describe, is part of a query.
-    package mutating func rowDescription() -> Verdict {
+    public mutating func rowDescription() -> Verdict {
         guard let front = entries.first else { return .outOfStep }
         return front.request == .query
             ? .part(front) : completing { $0 == .describeStatement || $0 == .describePortal }
     }
 
-    package mutating func noData() -> Verdict {
+    public mutating func noData() -> Verdict {
         completing { $0 == .describeStatement || $0 == .describePortal }
     }
 
-    package func parameterDescription() -> Verdict { part { $0 == .describeStatement } }
+    public func parameterDescription() -> Verdict { part { $0 == .describeStatement } }
 
     /// DataRow, CopyOutResponse, and CopyData and CopyDone from the server.
-    package func rows() -> Verdict { part { $0 == .query || $0 == .execute } }
+    public func rows() -> Verdict { part { $0 == .query || $0 == .execute } }
 
     /// FunctionCallResponse.
-    package mutating func functionResult() -> Verdict {
+    public mutating func functionResult() -> Verdict {
         let verdict = part { $0 == .functionCall }
         if verdict != .outOfStep { frontHasResult = true }
         return verdict
     }
 
     /// CommandComplete or EmptyQueryResponse: ends an Execute, is part of a query.
-    package mutating func commandComplete() -> Verdict {
+    public mutating func commandComplete() -> Verdict {
         guard copyIn != .taking, let front = entries.first else { return .outOfStep }
         copyIn = .none
         switch front.request {
@@ -157,11 +171,12 @@ package struct ExpectedReplies: ~Copyable {
 
     /// CopyInResponse: from here on the server ignores Syncs until it is told that the copy ends. Those sent
     /// already, up to that point, will not be answered. The number of Syncs crossed out, or `nil` for out of step.
-    package mutating func copyInResponse() -> Int? {
+    public mutating func copyInResponse() -> Int? {
         guard copyIn == .none, let front = entries.first, front.request == .query || front.request == .execute
         else { return nil }
         copyIn = .taking
         var crossedOut = 0
+        defer { if crossedOut > 0, front.request == .execute { isBatchOpen = true } }
         var index = 1
         while index < entries.count {
             switch entries[index].request {
@@ -181,7 +196,7 @@ package struct ExpectedReplies: ~Copyable {
 
     /// ErrorResponse. In the extended protocol every entry up to the next Sync is dropped: `dropped` is told of each,
     /// the failed one first.
-    package mutating func error(dropped: (ExpectedReply) -> Void) -> Verdict {
+    public mutating func error(dropped: (ExpectedReply) -> Void) -> Verdict {
         guard let front = entries.first else { return .outOfStep }
         copyIn = .none
         switch front.request {
@@ -200,7 +215,7 @@ package struct ExpectedReplies: ~Copyable {
     }
 
     /// ReadyForQuery: ends a query, a function call or a Sync, and only when that has had its result.
-    package mutating func readyForQuery() -> Verdict {
+    public mutating func readyForQuery() -> Verdict {
         guard let front = entries.first, copyIn == .none else { return .outOfStep }
         switch front.request {
         case .query, .functionCall:
@@ -210,12 +225,14 @@ package struct ExpectedReplies: ~Copyable {
         case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close, .copyEnd:
             return .outOfStep
         }
-        return completing { _ in true }
+        let verdict = completing { _ in true }
+        while entries.first?.request == .copyEnd { entries.removeFirst() }
+        return verdict
     }
 
     /// The next entry when its turn has come and its reply is ours to write; marks without replies are dropped
     /// on the way. To be asked after every reply and every request until `nil`.
-    package mutating func takeAnswer() -> ExpectedReply? {
+    public mutating func takeAnswer() -> ExpectedReply? {
         while let front = entries.first {
             if front.request == .copyEnd {
                 entries.removeFirst()
@@ -244,9 +261,10 @@ package struct ExpectedReplies: ~Copyable {
 
 extension ExpectedReplies {
     /// Everything still owed, for taking back what it was to change; nothing is owed after this.
-    package mutating func takeAll() -> [ExpectedReply] {
+    public mutating func takeAll() -> [ExpectedReply] {
         var all: [ExpectedReply] = []
         while let entry = removeFirst() { all.append(entry) }
+        isBatchOpen = false
         return all
     }
 }

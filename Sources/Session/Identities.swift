@@ -1,19 +1,19 @@
-package import Primitives
+public import Primitives
 
 /// A database that clients ask for by name.
-package struct DatabaseID: TypedHandle {
-    package let handle: Handle
-    package init(_ handle: Handle) { self.handle = handle }
+public struct DatabaseID: TypedHandle {
+    public let handle: Handle
+    public init(_ handle: Handle) { self.handle = handle }
 }
 
 /// A role: of a client, of a server, or both.
-package struct UserID: TypedHandle {
-    package let handle: Handle
-    package init(_ handle: Handle) { self.handle = handle }
+public struct UserID: TypedHandle {
+    public let handle: Handle
+    public init(_ handle: Handle) { self.handle = handle }
 }
 
 /// All servers for one database and one user.
-package struct PoolID: TypedHandle {
-    package let handle: Handle
-    package init(_ handle: Handle) { self.handle = handle }
+public struct PoolID: TypedHandle {
+    public let handle: Handle
+    public init(_ handle: Handle) { self.handle = handle }
 }

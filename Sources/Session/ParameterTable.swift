@@ -1,8 +1,8 @@
-package import Primitives
+public import Primitives
 
 /// A set of values of the tracked parameters, kept once however many sessions have it. Equal sets have equal
 /// numbers, so that "does this server suit this client" is one comparison.
-package struct ParameterSetID: Hashable, Sendable, BitwiseCopyable {
+public struct ParameterSetID: Hashable, Sendable, BitwiseCopyable {
     fileprivate let number: UInt32
 }
 
@@ -10,7 +10,7 @@ package struct ParameterSetID: Hashable, Sendable, BitwiseCopyable {
 ///
 /// The server's own report is the only truth for what a server has (I11); a client has what its server reported while
 /// the two were together, or asked for at start-up.
-package struct ParameterTable: ~Copyable {
+public struct ParameterTable: ~Copyable {
     /// Reported, but not for a session to set.
     private static let fixed: [ByteString] = [
         "server_version", "server_encoding", "integer_datetimes", "in_hot_standby", "is_superuser",
@@ -20,7 +20,7 @@ package struct ParameterTable: ~Copyable {
         "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name",
     ]
     /// Different parameters followed; what is reported beyond that is passed on and not followed.
-    package static let limit = 64
+    public static let limit = 64
 
     /// Names in the order first met; a set holds one value number for each, 0 where it has none.
     private var names: [ByteString]
@@ -29,9 +29,9 @@ package struct ParameterTable: ~Copyable {
     private var values: Interner
     private var sets: Interner
     /// The set without any value.
-    package let empty: ParameterSetID
+    public let empty: ParameterSetID
 
-    package init(extra: [ByteString], seed: UInt64) {
+    public init(extra: [ByteString], seed: UInt64) {
         names = Self.builtIn
         for name in extra where !names.contains(where: { $0.equalsIgnoringASCIICase(name) }) {
             names.append(name)
@@ -49,13 +49,13 @@ package struct ParameterTable: ~Copyable {
     // MARK: Names
 
     /// The place of a parameter that clients may set at start-up.
-    package func startupIndex(_ name: ByteView) -> Int? {
+    public func startupIndex(_ name: ByteView) -> Int? {
         names[..<startupCount].firstIndex { $0.withView { $0.equalsIgnoringASCIICase(name) } }
     }
 
     /// The place of a parameter a server reports; a new one is followed from now on. `nil` for those that a session
     /// cannot set.
-    package mutating func reportedIndex(_ name: ByteView) -> Int? {
+    public mutating func reportedIndex(_ name: ByteView) -> Int? {
         if let known = names.firstIndex(where: { $0.equals(name) }) { return known }
         if let known = names.firstIndex(where: { $0.withView { $0.equalsIgnoringASCIICase(name) } }) {
             names[known] = ByteString(name)
@@ -68,16 +68,20 @@ package struct ParameterTable: ~Copyable {
 
     // MARK: Sets
 
-    package mutating func hold(again set: ParameterSetID) { sets.hold(again: set.number) }
+    /// Different sets and different values held now; an unused table holds one of each.
+    public var setCount: Int { sets.count }
+    public var valueCount: Int { values.count }
 
-    package mutating func letGo(_ set: ParameterSetID) {
+    public mutating func hold(again set: ParameterSetID) { sets.hold(again: set.number) }
+
+    public mutating func letGo(_ set: ParameterSetID) {
         let bytes = sets.bytes(set.number)
         guard sets.letGo(set.number) else { return }
         for value in Self.numbers(bytes) where value != 0 { values.letGo(value) }
     }
 
     /// The same set with one value changed, held; the old one is let go of.
-    package mutating func replacing(_ set: ParameterSetID, at index: Int, with value: ByteView) -> ParameterSetID {
+    public mutating func replacing(_ set: ParameterSetID, at index: Int, with value: ByteView) -> ParameterSetID {
         var numbers = Self.numbers(sets.bytes(set.number))
         while numbers.count <= index { numbers.append(0) }
         let old = numbers[index]
@@ -93,7 +97,7 @@ package struct ParameterTable: ~Copyable {
     }
 
     /// `base` with every value that `wishes` has in place of its own, held anew; neither argument is let go of.
-    package mutating func overlay(_ wishes: ParameterSetID, on base: ParameterSetID) -> ParameterSetID {
+    public mutating func overlay(_ wishes: ParameterSetID, on base: ParameterSetID) -> ParameterSetID {
         var numbers = Self.numbers(sets.bytes(base.number))
         for (index, wish) in Self.numbers(sets.bytes(wishes.number)).enumerated() where wish != 0 {
             while numbers.count <= index { numbers.append(0) }
@@ -103,14 +107,14 @@ package struct ParameterTable: ~Copyable {
     }
 
     /// The value of one parameter, or `nil`.
-    package func value(_ index: Int, in set: ParameterSetID) -> ByteString? {
+    public func value(_ index: Int, in set: ParameterSetID) -> ByteString? {
         let numbers = Self.numbers(sets.bytes(set.number))
         guard index < numbers.count, numbers[index] != 0 else { return nil }
         return values.bytes(numbers[index]).unmarked
     }
 
     /// Every parameter with a value, in order.
-    package func forEach(in set: ParameterSetID, _ body: (ByteString, ByteString) -> Void) {
+    public func forEach(in set: ParameterSetID, _ body: (ByteString, ByteString) -> Void) {
         for (index, number) in Self.numbers(sets.bytes(set.number)).enumerated() where number != 0 {
             body(names[index], values.bytes(number).unmarked)
         }
@@ -118,7 +122,7 @@ package struct ParameterTable: ~Copyable {
 
     /// Writes one statement for each parameter that `wanted` has and `present` has otherwise. The number of
     /// statements, or `nil` when a value cannot be written safely.
-    package func writeChanges(
+    public func writeChanges(
         from present: ParameterSetID, to wanted: ParameterSetID, into sql: inout ByteBuffer
     ) -> Int? {
         let have = Self.numbers(sets.bytes(present.number))
@@ -199,7 +203,7 @@ extension ByteString {
 
 extension UInt8 {
     /// A letter, digit, underscore or dot: what names of settings are made of.
-    package var isIdentifierByte: Bool {
+    public var isIdentifierByte: Bool {
         (0x30...0x39).contains(self) || (0x41...0x5A).contains(self) || (0x61...0x7A).contains(self)
             || self == 0x5F || self == 0x2E
     }

@@ -1,13 +1,13 @@
-package import Config
+public import Config
 
 /// Every decision that depends on the pool mode. No other file may name a mode; whoever adds one is asked these
 /// questions by the compiler.
 extension PoolMode {
     /// What SHOW says of the console's own pool.
-    package static var ofConsole: PoolMode { .statement }
+    public static var ofConsole: PoolMode { .statement }
 
     /// Whether a server goes back as soon as its transaction is over.
-    package var releasesBetweenTransactions: Bool {
+    public var releasesBetweenTransactions: Bool {
         switch self {
         case .session: false
         case .transaction, .statement: true
@@ -15,7 +15,7 @@ extension PoolMode {
     }
 
     /// Whether a transaction may stay open beyond one statement.
-    package var allowsTransactionBlocks: Bool {
+    public var allowsTransactionBlocks: Bool {
         switch self {
         case .session, .transaction: true
         case .statement: false
@@ -23,7 +23,7 @@ extension PoolMode {
     }
 
     /// Whether prepared statements are followed and renamed, because the next request may meet another server.
-    package var tracksStatements: Bool {
+    public var tracksStatements: Bool {
         switch self {
         case .session: false
         case .transaction, .statement: true
@@ -31,7 +31,7 @@ extension PoolMode {
     }
 
     /// Whether a server is reset before its next client.
-    package func resets(always: Bool) -> Bool {
+    public func resets(always: Bool) -> Bool {
         switch self {
         case .session: true
         case .transaction, .statement: always

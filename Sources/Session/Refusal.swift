@@ -1,17 +1,17 @@
-package import Primitives
+public import Primitives
 import Wire
 
 /// A sentence the pooler itself says to a client, as an ErrorResponse. PgBouncer's code and text where it has one,
 /// because applications and people look for them; never secrets, never SQL.
-package struct Refusal: Equatable, Sendable {
-    package enum Severity: Sendable { case fatal, error }
-    package var severity: Severity
-    package var state: ByteString
-    package var text: ByteString
-    package var detail: ByteString?
-    package var hint: ByteString?
+public struct Refusal: Equatable, Sendable {
+    public enum Severity: Sendable { case fatal, error }
+    public var severity: Severity
+    public var state: ByteString
+    public var text: ByteString
+    public var detail: ByteString?
+    public var hint: ByteString?
 
-    package init(
+    public init(
         _ text: ByteString, state: ByteString = "08P01", severity: Severity = .fatal, detail: ByteString? = nil,
         hint: ByteString? = nil
     ) {
@@ -22,7 +22,7 @@ package struct Refusal: Equatable, Sendable {
         self.hint = hint
     }
 
-    package func write(into buffer: inout ByteBuffer) {
+    public func write(into buffer: inout ByteBuffer) {
         buffer.report(
             .errorResponse, severity: severity == .fatal ? "FATAL" : "ERROR", state: state, text: text,
             detail: detail, hint: hint)
@@ -32,80 +32,80 @@ package struct Refusal: Equatable, Sendable {
 /// The table: everything that ends a client, by name.
 extension Refusal {
     // before and during login
-    package static let oldProtocol = Refusal("old V2 protocol not supported")
-    package static let startupLayout = Refusal("invalid startup packet layout: expected terminator as last byte")
-    package static let noUser = Refusal("no username supplied")
-    package static let longUser = Refusal("username too long")
-    package static let encryptedRequestTail = Refusal("received unencrypted data after SSL request")
-    package static let gssRequestTail = Refusal("received unencrypted data after GSSAPI encryption request")
-    package static let repeatedStartup = Refusal("client re-sent startup pkt")
-    package static let earlyPassword = Refusal("client password pkt before startup packet")
-    package static let notAllowed = Refusal("not allowed")
-    package static let shuttingDown = Refusal("pooler is shutting down")
-    package static let loginTimeout = Refusal("client_login_timeout")
-    package static let loginTimeoutServerDown = Refusal("client_login_timeout (server down)")
-    package static let badConfiguration = Refusal("bouncer config error")
-    package static let options = Refusal(
+    public static let oldProtocol = Refusal("old V2 protocol not supported")
+    public static let startupLayout = Refusal("invalid startup packet layout: expected terminator as last byte")
+    public static let noUser = Refusal("no username supplied")
+    public static let longUser = Refusal("username too long")
+    public static let encryptedRequestTail = Refusal("received unencrypted data after SSL request")
+    public static let gssRequestTail = Refusal("received unencrypted data after GSSAPI encryption request")
+    public static let repeatedStartup = Refusal("client re-sent startup pkt")
+    public static let earlyPassword = Refusal("client password pkt before startup packet")
+    public static let notAllowed = Refusal("not allowed")
+    public static let shuttingDown = Refusal("pooler is shutting down")
+    public static let loginTimeout = Refusal("client_login_timeout")
+    public static let loginTimeoutServerDown = Refusal("client_login_timeout (server down)")
+    public static let badConfiguration = Refusal("bouncer config error")
+    public static let options = Refusal(
         "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
-    package static let maxClients = Refusal(
+    public static let maxClients = Refusal(
         "no more connections allowed (max_client_conn)",
         hint: "Raise max_client_conn, or close connections that are not in use.")
-    package static let maxDatabaseClients = Refusal(
+    public static let maxDatabaseClients = Refusal(
         "client connections exceeded (max_db_client_connections)")
-    package static let maxUserClients = Refusal("client connections exceeded (max_user_client_connections)")
+    public static let maxUserClients = Refusal("client connections exceeded (max_user_client_connections)")
 
     // while logged in
-    package static let unknownMessage = Refusal("unknown pkt")
-    package static let queryWaitTimeout = Refusal(
+    public static let unknownMessage = Refusal("unknown pkt")
+    public static let queryWaitTimeout = Refusal(
         "query_wait_timeout",
         hint: "All server connections of the pool are in use; see pool_size and SHOW POOLS.")
-    package static let queuedQueryTimeout = Refusal("query_timeout")
-    package static let queryTimeout = Refusal("query timeout")
-    package static let idleTransactionTimeout = Refusal("idle transaction timeout")
-    package static let transactionTimeout = Refusal("transaction timeout")
-    package static let clientIdleTimeout = Refusal("client_idle_timeout")
-    package static let statementPooling = Refusal("transaction blocks not allowed in statement pooling mode")
-    package static let serverCrashed = Refusal("server conn crashed?")
-    package static let serverClosed = Refusal("server connection closed")
-    package static let serverOutOfStep = Refusal("server conn crashed?", detail: "The server broke the protocol.")
-    package static let parametersRejected = Refusal("invalid server parameter")
-    package static let databaseRemoved = Refusal("database removed")
-    package static let killed = Refusal("admin forced disconnect")
-    package static let serverShutdown = Refusal("server shutting down")
-    package static let configurationChanged = Refusal("database configuration changed")
-    package static let brokenParse = Refusal("failed to parse packet")
-    package static let messageTooLong = Refusal(
+    public static let queuedQueryTimeout = Refusal("query_timeout")
+    public static let queryTimeout = Refusal("query timeout")
+    public static let idleTransactionTimeout = Refusal("idle transaction timeout")
+    public static let transactionTimeout = Refusal("transaction timeout")
+    public static let clientIdleTimeout = Refusal("client_idle_timeout")
+    public static let statementPooling = Refusal("transaction blocks not allowed in statement pooling mode")
+    public static let serverCrashed = Refusal("server conn crashed?")
+    public static let serverClosed = Refusal("server connection closed")
+    public static let serverOutOfStep = Refusal("server conn crashed?", detail: "The server broke the protocol.")
+    public static let parametersRejected = Refusal("invalid server parameter")
+    public static let databaseRemoved = Refusal("database removed")
+    public static let killed = Refusal("admin forced disconnect")
+    public static let serverShutdown = Refusal("server shutting down")
+    public static let configurationChanged = Refusal("database configuration changed")
+    public static let brokenParse = Refusal("failed to parse packet")
+    public static let messageTooLong = Refusal(
         "message too long to be held for prepared statements", state: "54000",
         hint: "Raise the limit or send it as an unnamed statement.")
-    package static let tooManyStatements = Refusal(
+    public static let tooManyStatements = Refusal(
         "too many prepared statements", state: "53000",
         hint: "Close statements that are no longer needed.")
-    package static let canceled = Refusal(
+    public static let canceled = Refusal(
         "canceling statement due to user request", state: "57014", severity: .error)
-    package static let outOfRoom = Refusal("no more connections allowed", state: "53300")
+    public static let outOfRoom = Refusal("no more connections allowed", state: "53300")
 
-    package static func badHeader(_ bytes: ByteView) -> Refusal {
+    public static func badHeader(_ bytes: ByteView) -> Refusal {
         Refusal("bad packet header: '\(bytes.slice(0, 8).hexadecimal)'".bytes)
     }
-    package static func unsupportedParameter(_ name: ByteView) -> Refusal {
+    public static func unsupportedParameter(_ name: ByteView) -> Refusal {
         Refusal(ByteString("unsupported startup parameter: ").appending(name))
     }
-    package static func unsupportedOption(_ name: ByteView) -> Refusal {
+    public static func unsupportedOption(_ name: ByteView) -> Refusal {
         Refusal(ByteString("unsupported startup parameter in options: ").appending(name))
     }
-    package static func noDatabase(_ name: ByteString) -> Refusal {
+    public static func noDatabase(_ name: ByteString) -> Refusal {
         Refusal(ByteString("no such database: ").appending(name))
     }
-    package static func disabledDatabase(_ name: ByteString) -> Refusal {
+    public static func disabledDatabase(_ name: ByteString) -> Refusal {
         Refusal(ByteString("database \"").appending(name).appending("\" is disabled"))
     }
-    package static func loginFailing(_ cause: ByteString) -> Refusal {
+    public static func loginFailing(_ cause: ByteString) -> Refusal {
         Refusal(
             ByteString("server login has been failing, cached error: ").appending(cause)
                 .appending(" (server_login_retry)"))
     }
     /// What an unpooled server says about a Parse whose name is taken.
-    package static func duplicateStatement(_ name: ByteString) -> Refusal {
+    public static func duplicateStatement(_ name: ByteString) -> Refusal {
         Refusal(
             ByteString("prepared statement \"").appending(name).appending("\" already exists"), state: "42P05",
             severity: .error)
@@ -113,17 +113,17 @@ extension Refusal {
 }
 
 extension ByteString {
-    package func appending(_ other: ByteString) -> ByteString { ByteString(bytes + other.bytes) }
-    package func appending(_ other: ByteView) -> ByteString { ByteString(bytes + Array(other.rawBuffer)) }
+    public func appending(_ other: ByteString) -> ByteString { ByteString(bytes + other.bytes) }
+    public func appending(_ other: ByteView) -> ByteString { ByteString(bytes + Array(other.rawBuffer)) }
 }
 
 extension String {
-    package var bytes: ByteString { ByteString(self) }
+    public var bytes: ByteString { ByteString(self) }
 }
 
 extension ByteView {
     /// Lower-case hexadecimal digits, for our own messages.
-    package var hexadecimal: String {
+    public var hexadecimal: String {
         let digits: [Character] = Array("0123456789abcdef")
         var text = ""
         for byte in rawBuffer {

@@ -1,10 +1,10 @@
-package import Auth
-package import Primitives
-package import Wire
+public import Auth
+public import Primitives
+public import Wire
 
 /// A session with PostgreSQL: what it owes, what it has, whom it serves.
-package struct ServerSession: ~Copyable {
-    package enum Phase: Equatable, Sendable {
+public struct ServerSession: ~Copyable {
+    public enum Phase: Equatable, Sendable {
         /// The connection is being made. *Leads to:* loggingIn, cancelRequest.
         case connecting
         /// The StartupMessage is out. *Leads to:* ready.
@@ -16,7 +16,7 @@ package struct ServerSession: ~Copyable {
     }
 
     /// What a query of our own is for, while nobody's client waits for it.
-    package enum Errand: Equatable, Sendable {
+    public enum Errand: Equatable, Sendable {
         case none
         /// `connect_query`, before the first use.
         case connect
@@ -29,58 +29,58 @@ package struct ServerSession: ~Copyable {
     }
 
     /// What to do with the rest of the message whose front has been read.
-    package enum Rest: Equatable, Sendable { case relay, swallow }
+    public enum Rest: Equatable, Sendable { case relay, swallow }
 
-    package var phase = Phase.connecting
+    public var phase = Phase.connecting
     /// Number of the connection, one count for all of the process (`id` in SHOW SERVERS).
-    package let number: UInt64
-    package let pool: PoolID
-    package let endpoint: Endpoint
+    public let number: UInt64
+    public let pool: PoolID
+    public let endpoint: Endpoint
     /// Whom it serves now.
-    package var client: ClientID?
+    public var client: ClientID?
     /// Counts assignments, so that a cancel meant for an earlier one is noticed (I6).
-    package var epoch: UInt64 = 0
-    package var holds: Holds = []
+    public var epoch: UInt64 = 0
+    public var holds: Holds = []
 
-    package var replies = ExpectedReplies()
-    package var statements = ServerStatements()
-    package var parameters: ParameterSetID
-    package var status = TransactionStatus.idle
-    package var errand = Errand.none
+    public var replies = ExpectedReplies()
+    public var statements = ServerStatements()
+    public var parameters: ParameterSetID
+    public var status = TransactionStatus.idle
+    public var errand = Errand.none
     /// A SET of ours in front of the client's requests has not been answered yet.
-    package var awaitsParameters = false
+    public var awaitsParameters = false
     /// Syncs sent ahead of a CopyInResponse, and so never answered, in the exchange that runs now.
-    package var syncsCrossedOut = false
+    public var syncsCrossedOut = false
     /// Bytes of the current message that have not been read yet, and what becomes of them.
-    package var restBytes = 0
-    package var rest = Rest.relay
+    public var restBytes = 0
+    public var rest = Rest.relay
     /// The sockets' send queue holds bytes for this server.
-    package var isCongested = false
+    public var isCongested = false
 
     /// Why it must not be used again; once set it stays (I3).
-    package private(set) var poison: StaticString?
+    public private(set) var poison: StaticString?
     /// It is to be closed as soon as it is free (`close_needed`), and why.
-    package var retirement: StaticString?
+    public var retirement: StaticString?
     /// Cancel requests for it that are on their way.
-    package var cancels = 0
+    public var cancels = 0
     /// A cancel was delivered since the last fence.
-    package var needsFence = false
+    public var needsFence = false
 
-    package var remote: SocketAddress?
-    package var local: SocketAddress?
-    package var processID: UInt32 = 0
-    package var secret: ByteString = ""
-    package var login: ServerLogin?
+    public var remote: SocketAddress?
+    public var local: SocketAddress?
+    public var processID: UInt32 = 0
+    public var secret: ByteString = ""
+    public var login: ServerLogin?
     /// For `.cancelRequest`: the server the request is for.
-    package var victim: ServerID?
+    public var victim: ServerID?
 
-    package let openedAt: Instant
-    package var requestAt: Instant
+    public let openedAt: Instant
+    public var requestAt: Instant
     /// When it became idle, or the last reply came.
-    package var restingSince: Instant
-    package var timerAt = Instant.never
+    public var restingSince: Instant
+    public var timerAt = Instant.never
 
-    package init(number: UInt64, pool: PoolID, endpoint: Endpoint, parameters: ParameterSetID, now: Instant) {
+    public init(number: UInt64, pool: PoolID, endpoint: Endpoint, parameters: ParameterSetID, now: Instant) {
         self.number = number
         self.pool = pool
         self.endpoint = endpoint
@@ -90,24 +90,24 @@ package struct ServerSession: ~Copyable {
         restingSince = now
     }
 
-    package mutating func poison(_ reason: StaticString) {
+    public mutating func poison(_ reason: StaticString) {
         if poison == nil { poison = reason }
     }
 
     /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's message has
     /// been passed on and that nothing is left in the receive buffer.
-    package var isFree: Bool {
+    public var isFree: Bool {
         phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && !isCongested && cancels == 0
             && !awaitsParameters
     }
 }
 
 /// What a server's login needs, gone once it is through.
-package final class ServerLogin {
-    package var auth: ServerAuth
+public final class ServerLogin {
+    public var auth: ServerAuth
     /// AuthenticationOk has come, and was in order.
-    package var isIn = false
+    public var isIn = false
     /// ParameterStatus messages as they came, for the pool's welcome.
-    package var welcome: [(name: ByteString, value: ByteString)] = []
-    package init(auth: ServerAuth) { self.auth = auth }
+    public var welcome: [(name: ByteString, value: ByteString)] = []
+    public init(auth: ServerAuth) { self.auth = auth }
 }

@@ -2,9 +2,11 @@
 ///
 /// A statement counts as prepared only when the server has said so (ParseComplete); until then it is under way, in a
 /// segment of the pipeline, and gone again if an error skips it.
-package struct ServerStatements: ~Copyable {
-    package enum Presence: Equatable, Sendable {
+public struct ServerStatements: ~Copyable {
+    public enum Presence: Equatable, Sendable {
         case absent
+        /// A request that would have settled it was skipped: it may be there or not.
+        case unknown
         /// Its Parse was sent in this segment of the pipeline, and not answered yet.
         case underWay(segment: UInt32)
         case prepared
@@ -22,26 +24,26 @@ package struct ServerStatements: ~Copyable {
     private var uses: UInt64 = 0
 
     /// The unnamed statement: whose text it holds, and whether the server has confirmed it.
-    package private(set) var unnamed: (statement: UInt32, presence: Presence) = (ExpectedReply.none, .absent)
+    public private(set) var unnamed: (statement: UInt32, presence: Presence) = (ExpectedReply.none, .absent)
 
-    package init() {}
+    public init() {}
 
-    package var count: Int { entries.count }
+    public var count: Int { entries.count }
 
-    package func presence(_ statement: UInt32) -> Presence {
+    public func presence(_ statement: UInt32) -> Presence {
         guard let place = places[statement] else { return .absent }
         let entry = entries[place]
         return entry.confirmed ? .prepared : .underWay(segment: entry.segment)
     }
 
     /// Marks a use, for the order of eviction.
-    package mutating func used(_ statement: UInt32) {
+    public mutating func used(_ statement: UInt32) {
         guard let place = places[statement] else { return }
         uses &+= 1
         entries[place].lastUse = uses
     }
 
-    package mutating func parseSent(_ statement: UInt32, segment: UInt32) {
+    public mutating func parseSent(_ statement: UInt32, segment: UInt32) {
         uses &+= 1
         if let place = places[statement] {
             entries[place].confirmed = false
@@ -53,13 +55,13 @@ package struct ServerStatements: ~Copyable {
         }
     }
 
-    package mutating func confirm(_ statement: UInt32) {
+    public mutating func confirm(_ statement: UInt32) {
         if let place = places[statement] { entries[place].confirmed = true }
     }
 
     /// `true` when it was here.
     @discardableResult
-    package mutating func forget(_ statement: UInt32) -> Bool {
+    public mutating func forget(_ statement: UInt32) -> Bool {
         guard let place = places.removeValue(forKey: statement) else { return false }
         let last = entries.removeLast()
         if place < entries.count {
@@ -70,26 +72,26 @@ package struct ServerStatements: ~Copyable {
     }
 
     /// The statement to drop so that one more fits, or `nil` when there is room. Only confirmed ones are dropped.
-    package func evictionCandidate(limit: Int) -> UInt32? {
+    public func evictionCandidate(limit: Int) -> UInt32? {
         guard entries.count >= limit else { return nil }
         return entries.lazy.filter(\.confirmed).min { $0.lastUse < $1.lastUse }?.statement
     }
 
     /// Every statement the server is known to have, for letting go of them; those under way stay.
-    package mutating func takeAllConfirmed() -> [UInt32] {
+    public mutating func takeAllConfirmed() -> [UInt32] {
         let confirmed = entries.filter(\.confirmed).map(\.statement)
         for statement in confirmed { forget(statement) }
         return confirmed
     }
 
     /// Every statement, for letting go of them when the server goes.
-    package mutating func takeAll() -> [UInt32] {
+    public mutating func takeAll() -> [UInt32] {
         let all = entries.map(\.statement)
         for statement in all { forget(statement) }
         return all
     }
 
-    package mutating func setUnnamed(_ statement: UInt32, _ presence: Presence) {
+    public mutating func setUnnamed(_ statement: UInt32, _ presence: Presence) {
         unnamed = (statement, presence)
     }
 }

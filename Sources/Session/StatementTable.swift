@@ -1,19 +1,19 @@
-package import Primitives
+public import Primitives
 import Wire
 
 /// Every different prepared statement once, whoever prepared it: the same text and parameter types are one
 /// statement with one name on the servers.
-package struct StatementTable: ~Copyable {
+public struct StatementTable: ~Copyable {
     private var definitions: Interner
     private var serials: [UInt32] = []
     private var lastSerial: UInt32 = 0
 
-    package init(seed: UInt64) { definitions = Interner(seed: seed) }
+    public init(seed: UInt64) { definitions = Interner(seed: seed) }
 
-    package var count: Int { definitions.count }
+    public var count: Int { definitions.count }
 
     /// The statement with this definition (Parse without its name), held once more.
-    package mutating func hold(_ definition: ByteView) -> UInt32 {
+    public mutating func hold(_ definition: ByteView) -> UInt32 {
         let before = definitions.count
         let number = definitions.hold(definition)
         while serials.count <= Int(number) { serials.append(0) }
@@ -24,26 +24,26 @@ package struct StatementTable: ~Copyable {
         return number
     }
 
-    package mutating func hold(again statement: UInt32) { definitions.hold(again: statement) }
+    public mutating func hold(again statement: UInt32) { definitions.hold(again: statement) }
 
-    package mutating func letGo(_ statement: UInt32) {
+    public mutating func letGo(_ statement: UInt32) {
         if statement != ExpectedReply.none { definitions.letGo(statement) }
     }
 
-    package func definition(_ statement: UInt32) -> ByteString { definitions.bytes(statement) }
+    public func definition(_ statement: UInt32) -> ByteString { definitions.bytes(statement) }
 
     /// Its name on every server: PgBouncer's form, because people look for it in `pg_prepared_statements`.
-    package func writeName(_ statement: UInt32, into buffer: inout ByteBuffer) {
+    public func writeName(_ statement: UInt32, into buffer: inout ByteBuffer) {
         buffer.append("PGBOUNCER_")
         buffer.append(decimal: serials[Int(statement)])
     }
 
-    package func name(_ statement: UInt32) -> ByteString {
+    public func name(_ statement: UInt32) -> ByteString {
         ByteString("PGBOUNCER_\(serials[Int(statement)])")
     }
 
     /// A Parse that prepares it: under its name, or as the unnamed statement.
-    package func writeParse(_ statement: UInt32, named: Bool, into buffer: inout ByteBuffer) {
+    public func writeParse(_ statement: UInt32, named: Bool, into buffer: inout ByteBuffer) {
         let mark = buffer.begin(message: ClientMessageKind.parse.rawValue)
         if named { writeName(statement, into: &buffer) }
         buffer.append(0)
@@ -52,7 +52,7 @@ package struct StatementTable: ~Copyable {
     }
 
     /// A Close of it.
-    package func writeClose(_ statement: UInt32, into buffer: inout ByteBuffer) {
+    public func writeClose(_ statement: UInt32, into buffer: inout ByteBuffer) {
         let mark = buffer.begin(message: ClientMessageKind.close.rawValue)
         buffer.append(0x53)
         writeName(statement, into: &buffer)

@@ -1,7 +1,7 @@
-package import Primitives
+public import Primitives
 
 /// Every message a client may send after start-up, by its type byte (PostgreSQL manual, "Message Formats").
-package enum ClientMessageKind: UInt8, Sendable {
+public enum ClientMessageKind: UInt8, Sendable {
     case bind = 0x42  // B
     case close = 0x43  // C
     case copyData = 0x64  // d
@@ -19,7 +19,7 @@ package enum ClientMessageKind: UInt8, Sendable {
 }
 
 /// Every message a server may send, by its type byte.
-package enum ServerMessageKind: UInt8, Sendable {
+public enum ServerMessageKind: UInt8, Sendable {
     case authentication = 0x52  // R
     case backendKeyData = 0x4B  // K
     case bindComplete = 0x32  // 2
@@ -47,14 +47,14 @@ package enum ServerMessageKind: UInt8, Sendable {
 }
 
 /// What ReadyForQuery says of the session.
-package enum TransactionStatus: UInt8, Sendable {
+public enum TransactionStatus: UInt8, Sendable {
     case idle = 0x49  // I
     case inTransaction = 0x54  // T
     case failed = 0x45  // E
 }
 
 /// The requests an AuthenticationXXX message can make, by its first word.
-package enum AuthenticationRequest: UInt32, Sendable {
+public enum AuthenticationRequest: UInt32, Sendable {
     case ok = 0
     case cleartextPassword = 3
     case md5Password = 5
@@ -64,22 +64,22 @@ package enum AuthenticationRequest: UInt32, Sendable {
 }
 
 /// The two words every regular message starts with.
-package struct FrameHeader: Equatable, Sendable {
+public struct FrameHeader: Equatable, Sendable {
     /// Bytes of a header: the type and the length.
-    package static let byteCount = 5
+    public static let byteCount = 5
     /// The type byte as it came.
-    package var kind: UInt8
+    public var kind: UInt8
     /// The whole message with its type byte and length, in bytes; at least 5.
-    package var messageBytes: Int
+    public var messageBytes: Int
 
-    package init(kind: UInt8, messageBytes: Int) {
+    public init(kind: UInt8, messageBytes: Int) {
         self.kind = kind
         self.messageBytes = messageBytes
     }
 }
 
 /// What stands at the front of some bytes.
-package enum Frame: Equatable, Sendable {
+public enum Frame: Equatable, Sendable {
     case header(FrameHeader)
     /// Fewer than five bytes are here.
     case incomplete
@@ -89,7 +89,7 @@ package enum Frame: Equatable, Sendable {
 
 extension ByteView {
     /// Reads the header at `offset`. `limitBytes` bounds the length field (`max_packet_size`).
-    package func frame(at offset: Int, limitBytes: UInt32) -> Frame {
+    public func frame(at offset: Int, limitBytes: UInt32) -> Frame {
         guard let kind = self[offset], let length = uint32(at: offset &+ 1) else { return .incomplete }
         guard length >= 4, length <= limitBytes else { return .malformed }
         return .header(FrameHeader(kind: kind, messageBytes: Int(length) &+ 1))

@@ -1,47 +1,47 @@
-package import Primitives
+public import Primitives
 
 /// Writing whole messages: the length is filled in when the body is done.
 extension ByteBuffer {
     /// Starts a message; `end(message:)` wants the value back.
-    package mutating func begin(message kind: UInt8) -> Int {
+    public mutating func begin(message kind: UInt8) -> Int {
         append(kind)
         append(uint32: 0)
         return count - 4
     }
 
-    package mutating func end(message lengthOffset: Int) {
+    public mutating func end(message lengthOffset: Int) {
         set(uint32: UInt32(truncatingIfNeeded: count - lengthOffset), at: lengthOffset)
     }
 
-    package mutating func message(_ kind: ServerMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
+    public mutating func message(_ kind: ServerMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
         let mark = begin(message: kind.rawValue)
         body(&self)
         end(message: mark)
     }
 
-    package mutating func message(_ kind: ClientMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
+    public mutating func message(_ kind: ClientMessageKind, _ body: (inout ByteBuffer) -> Void = { _ in }) {
         let mark = begin(message: kind.rawValue)
         body(&self)
         end(message: mark)
     }
 
-    package mutating func append(cString string: ByteView) {
+    public mutating func append(cString string: ByteView) {
         append(string)
         append(0)
     }
 
     @_disfavoredOverload
-    package mutating func append(cString string: ByteString) {
+    public mutating func append(cString string: ByteString) {
         append(string)
         append(0)
     }
 
-    package mutating func append(cString text: StaticString) {
+    public mutating func append(cString text: StaticString) {
         append(text)
         append(0)
     }
 
-    package mutating func authentication(
+    public mutating func authentication(
         _ request: AuthenticationRequest, _ body: (inout ByteBuffer) -> Void = { _ in }
     ) {
         message(.authentication) {
@@ -50,28 +50,28 @@ extension ByteBuffer {
         }
     }
 
-    package mutating func readyForQuery(_ status: TransactionStatus) {
+    public mutating func readyForQuery(_ status: TransactionStatus) {
         message(.readyForQuery) { $0.append(status.rawValue) }
     }
 
-    package mutating func parameterStatus(_ name: ByteString, _ value: ByteString) {
+    public mutating func parameterStatus(_ name: ByteString, _ value: ByteString) {
         message(.parameterStatus) {
             $0.append(cString: name)
             $0.append(cString: value)
         }
     }
 
-    package mutating func commandComplete(_ tag: ByteString) {
+    public mutating func commandComplete(_ tag: ByteString) {
         message(.commandComplete) { $0.append(cString: tag) }
     }
 
     /// A simple Query (manual: "Query").
-    package mutating func query(_ sql: ByteString) {
+    public mutating func query(_ sql: ByteString) {
         message(.query) { $0.append(cString: sql) }
     }
 
     /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D and H where we know more.
-    package mutating func report(
+    public mutating func report(
         _ kind: ServerMessageKind, severity: StaticString, state: ByteString, text: ByteString,
         detail: ByteString? = nil, hint: ByteString? = nil
     ) {

@@ -1,7 +1,7 @@
-package import Primitives
+public import Primitives
 
 /// What the first bytes of a connection are (manual: "StartupMessage", "SSLRequest", "GSSENCRequest", "CancelRequest").
-package enum StartupPacket {
+public enum StartupPacket {
     /// More bytes are needed to tell.
     case incomplete
     /// Protocol 3: minor version, and the parameters behind the version word, terminator included.
@@ -22,7 +22,7 @@ package enum StartupPacket {
 
 extension StartupPacket {
     /// PostgreSQL's own limit (pqcomm.h, MAX_STARTUP_PACKET_LENGTH), in bytes.
-    package static let limitBytes = 10_000
+    public static let limitBytes = 10_000
     private static let sslCode: UInt32 = 1234 << 16 | 5679
     private static let gssCode: UInt32 = 1234 << 16 | 5680
     private static let cancelCode: UInt32 = 1234 << 16 | 5678
@@ -30,7 +30,7 @@ extension StartupPacket {
 
     /// The packet at the front of `bytes` and its length. Decides after eight bytes at the latest whether
     /// anything more is worth waiting for.
-    package static func read(_ bytes: ByteView) -> (packet: StartupPacket, length: Int) {
+    public static func read(_ bytes: ByteView) -> (packet: StartupPacket, length: Int) {
         guard let first = bytes[0] else { return (.incomplete, 0) }
         if first == 0x16 { return (.directTLS, 0) }
         if first != 0 { return (.message(kind: first), 0) }
@@ -58,12 +58,12 @@ extension StartupPacket {
 }
 
 /// The name and value pairs of a StartupMessage.
-package struct StartupParameters {
+public struct StartupParameters {
     private let bytes: ByteView
     private var offset = 0
 
     /// `nil` unless the pairs are well-formed and exactly one zero byte ends them at the very end.
-    package init?(_ bytes: ByteView) {
+    public init?(_ bytes: ByteView) {
         self.bytes = bytes
         var place = 0
         while let name = bytes.cString(at: place) {
@@ -74,7 +74,7 @@ package struct StartupParameters {
         guard place == bytes.count - 1, bytes[place] == 0 else { return nil }
     }
 
-    package mutating func next() -> (name: ByteView, value: ByteView)? {
+    public mutating func next() -> (name: ByteView, value: ByteView)? {
         guard let name = bytes.cString(at: offset), !name.bytes.isEmpty,
             let value = bytes.cString(at: name.next)
         else { return nil }
