@@ -120,6 +120,7 @@ def test_row_that_never_comes(before):
         a, b = pooler.wire(), pooler.wire()
         before_bytes = pooler.resident_bytes()
         a.send(query("tell 'x'"))
+        a.read_all()
         assert rows(b.query("tell 'for B'")) == [["for B"]]
         assert pooler.resident_bytes() - before_bytes < 8_000_000
         pooler.settle()
@@ -173,6 +174,7 @@ def test_login_without_key(before):
         assert rows(wire.query("tell 'x'")) == [["for A"]]
 
 
+@pytest.mark.recent
 def test_server_starting_up_keeps_the_waiters(make_pooler):
     """57P03 is a reason to wait, not to fail (H32)."""
     welcomes = [error("57P03", "the database system is starting up", "FATAL"), WELCOME]

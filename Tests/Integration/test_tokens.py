@@ -159,7 +159,8 @@ def storm(pooler, database, named):
     return clients
 
 
-@pytest.mark.parametrize("named", [False, pytest.param(True, marks=pytest.mark.recent)], ids=["unnamed", "named"])
+@pytest.mark.recent
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "named"])
 def test_no_foreign_token(make_pooler, database, named):
     """Forty clients over five servers, with kills, cancels, leavers and errors."""
     pooler = make_pooler(default_pool_size=5, max_client_conn=500)
