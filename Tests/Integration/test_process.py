@@ -215,6 +215,7 @@ def refused(pooler):
         return True
 
 
+@pytest.mark.recent
 def test_pause_by_signal(pooler):
     """SIGUSR1 pauses, SIGUSR2 resumes."""
     wire = pooler.wire()
