@@ -54,7 +54,11 @@ ERRORS = [
     ("E14 sync with payload", message("S", b"payload"), "08P01"),
     ("E17 function call", message("F", struct.pack("!IHHH", 1, 0, 0, 0)), "42883"),
     ("X5 unknown portal", execute("never") + SYNC, "34000"),
-    ("X8 parameter length -2", parse("select $1::text") + message("B", b"\0\0\0\0\0\1" + struct.pack("!i", -2) + b"\0\0") + SYNC, "08P01"),
+    (
+        "X8 parameter length -2",
+        parse("select $1::text") + message("B", b"\0\0\0\0\0\1" + struct.pack("!i", -2) + b"\0\0") + SYNC,
+        "08P01",
+    ),
     ("X9 65535 parameters", parse("select $1::text") + message("B", b"\0\0\0\0\xff\xff\0\0") + SYNC, "08P01"),
 ]
 

@@ -149,7 +149,9 @@ def test_password_after_login(pooler):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no NUL", b"in\0ner\0", b"x" * 3000 + b"\0", struct.pack("!I", 5)], ids=["empty", "no-nul", "inner", "long", "binary"]
+    "body",
+    [b"", b"no NUL", b"in\0ner\0", b"x" * 3000 + b"\0", struct.pack("!I", 5)],
+    ids=["empty", "no-nul", "inner", "long", "binary"],
 )
 def test_bad_plain_passwords(make_pooler, backend, body):
     """Odd password messages are refused, nobody is hurt (C25)."""

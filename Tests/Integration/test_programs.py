@@ -26,7 +26,8 @@ def bench(make_pooler, database):
     """Factory: a pooler over a database with pgbench's tables, and a function that runs pgbench."""
     if not database.rows("select to_regclass('pgbench_accounts') is not null")[0][0]:
         direct = {**os.environ, "PGHOST": str(database.cluster.folder), "PGPORT": str(database.port), "PGUSER": "postgres"}
-        subprocess.run([postgres_program("pgbench"), "-i", "-q", "-s", "1", database.name], env=direct, check=True, capture_output=True)
+        fill = [postgres_program("pgbench"), "-i", "-q", "-s", "1", database.name]
+        subprocess.run(fill, env=direct, check=True, capture_output=True)
         database.execute("grant all on all tables in schema public to public")
 
     def make(mode):
