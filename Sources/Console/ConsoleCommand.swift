@@ -19,7 +19,8 @@ struct Moment: Sendable {
     let isKilled: Bool
 }
 
-/// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they look.
+/// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they
+/// look.
 protocol ShowCommand: Sendable {
     associatedtype Row
     /// "SHOW POOLS"; the second word is what is looked for.

@@ -6,7 +6,8 @@ package struct WallClock: Equatable, Sendable {
     /// Seconds since 1970, and the monotonic instant of the same moment.
     package var startSeconds: Double
     package var startInstant: Instant
-    /// What the local zone is ahead of UTC, in seconds (west of Greenwich it is negative), and its short name.
+    /// What the local zone is ahead of UTC, in seconds (west of Greenwich it is negative), and its short
+    /// name.
     package var zoneOffsetSeconds: Int
     package var zoneName: ByteString
 

@@ -276,6 +276,15 @@ import Testing
         #expect(stage.query(client, "RESUME").errorText == "pooler is not paused/suspended")
     }
 
+    @Test func killOfNothingIsLiftedToo() {
+        let stage = Stage()
+        let client = stage.login("admin")
+        #expect(stage.query(client, "KILL").tag == "KILL")
+        #expect(stage.query(client, "SHOW STATE").rows[0] == ["active", "yes"])
+        #expect(stage.query(client, "RESUME").tag == "RESUME")
+        #expect(stage.query(client, "RESUME").errorText == "pooler is not paused/suspended")
+    }
+
     @Test func resumeWithoutANameLeavesPausedDatabasesPaused() {
         let stage = Stage()
         let client = stage.login("admin")

@@ -265,7 +265,8 @@ import Testing
         var random = Random(seed: seed)
         func number(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
         let words =
-            CommandTable.shows.map { $0.words } + CommandTable.orders.map { $0.words }.filter { $0 != "SHUTDOWN" }
+            CommandTable.shows.map { $0.words }
+            + CommandTable.orders.map { $0.words }.filter { $0 != "SHUTDOWN" }
             + [
                 "SET default_pool_size =", "RESUME", "PAUSE app", "KILL_CLIENT", "RESUME app", "SELECT", "\"",
                 "'", ";",

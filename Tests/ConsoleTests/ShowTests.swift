@@ -171,6 +171,42 @@ import Testing
         stage.leave(pair.client)
     }
 
+    @Test func cancelRequestsAreShown() {
+        let stage = Stage()
+        let client = stage.connect()
+        stage.send(client, Bytes.startup("alice", "app"))
+        let server = stage.welcome()
+        let key = stage.replies(client).first { $0.kind == "K" }?.body ?? []
+        stage.send(client, Bytes.query("SELECT pg_sleep(9)"))
+        let asker = stage.connect()
+        stage.send(asker, Bytes.uint32(16) + Bytes.uint32(80_877_102) + key)
+        let admin = stage.login("admin")
+        let pool = stage.query(admin, "SHOW POOLS").records[0]
+        #expect(pool["cl_active_cancel_req"] == "1")
+        #expect(pool["sv_active_cancel"] == "1")
+        #expect(pool["sv_active"] == "1")
+        let clients = stage.query(admin, "SHOW CLIENTS").records
+        #expect(clients.map { $0["state"] } == ["active", "active_cancel_req", "idle"])
+        #expect(clients[1]["database"] == "app")
+        #expect(
+            stage.query(admin, "SHOW SERVERS").records.map { $0["state"] } == ["active", "active_cancel"])
+        #expect(stage.query(admin, "SHOW SOCKETS").rows.count == 3)
+        stage.send(server, Bytes.complete("SELECT 1") + Bytes.ready())
+        stage.leave(client)
+    }
+
+    @Test func namesKeepTheirBytes() {
+        let name = "a\"b\n%n, 'c"
+        var entry = DatabaseEntry(name: ByteString(name))
+        entry.hosts = ["h"]
+        let stage = Stage(databases: [entry])
+        let client = stage.login("admin")
+        #expect(stage.query(client, "PAUSE \"a\"\"b\n%n, 'c\"").tag == "PAUSE")
+        let row = stage.query(client, "SHOW DATABASES").records[0]
+        #expect(row["name"] == name)
+        #expect(row["paused"] == "1")
+    }
+
     @Test func clientsInLoginAreSocketsOnly() {
         let stage = Stage()
         _ = stage.connect()
