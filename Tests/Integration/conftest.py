@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,10 +30,15 @@ def pytest_configure(config):
     os.environ[ROOM] = str(room)
     shutil.copy(binary, room / "pglido")
     (room / "pglido").chmod(0o755)
+    signal.signal(signal.SIGTERM, _interrupted)  # so that an ended run takes its servers with it
     cluster = Cluster(room / "postgres", PORTS.free())
     os.environ[PORT] = str(cluster.port)
     config.add_cleanup(lambda: _take_down(cluster, room))
     cluster.create()
+
+
+def _interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def _take_down(cluster, room):
