@@ -42,6 +42,13 @@ def _interrupted(*_):
 
 
 def _take_down(cluster, room):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "exe").split(" ")[0] == str(room / "pglido"):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
     cluster.destroy()
     if os.environ.get("PGLIDO_KEEP") is None:
         shutil.rmtree(room, ignore_errors=True)
