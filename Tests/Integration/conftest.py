@@ -88,13 +88,14 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def make_pooler(room, binary, backend, request):
+def make_pooler(room, binary, backend, database, request):
     """Factory of poolers that are stopped, checked and removed after the test.
 
     Keyword arguments are [pgbouncer] settings; `databases`, `users`, `secrets` replace those sections and
     `start=False` only prepares the files.
     """
     made = []
+    database.clear()
 
     def make(start=True, databases=None, users=None, secrets=None, arguments=(), **settings):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
