@@ -119,10 +119,10 @@ class Database:
         return self.cluster.rows(self.name, sql, *arguments)
 
     def backends(self, where="true"):
-        """How many server sessions PostgreSQL has in this database, ours not counted."""
+        """How many server sessions PostgreSQL has in this database, direct connections (as postgres) not counted."""
         return self.rows(
             "select count(*)::int from pg_stat_activity where datname = current_database() "
-            f"and pid <> pg_backend_pid() and backend_type = 'client backend' and ({where})"
+            f"and usename <> 'postgres' and backend_type = 'client backend' and ({where})"
         )[0][0]
 
     def clear(self):
@@ -140,5 +140,5 @@ class Database:
         """Terminate the pooler's server sessions."""
         self.rows(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
-            f"and pid <> pg_backend_pid() and backend_type = 'client backend' and ({where})"
+            f"and usename <> 'postgres' and backend_type = 'client backend' and ({where})"
         )
