@@ -2,12 +2,12 @@ import Primitives
 import Testing
 
 @Suite struct RingTests {
-    @Test(arguments: 1...10 as ClosedRange<UInt64>)
+    @Test(arguments: 1...5 as ClosedRange<UInt64>)
     func agreesWithAnArray(_ seed: UInt64) {
         var random = Random(seed: seed)
         var ring = Ring<Int>(capacity: 1)
         var model: [Int] = []
-        for step in 0..<1500 {
+        for step in 0..<400 {
             switch random.below(10) {
             case 0..<5:
                 ring.append(step)

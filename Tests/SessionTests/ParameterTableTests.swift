@@ -148,12 +148,12 @@ import Testing
     }
 
     /// Random changes by random holders: when all have let go, nothing is left.
-    @Test(arguments: 1...20 as ClosedRange<UInt64>)
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func nothingIsLeftWhenAllHaveLetGo(_ seed: UInt64) {
         var random = Random(seed: seed)
         var table = table()
         var holders: [(set: ParameterSetID, model: [Int: ByteString])] = []
-        for _ in 0..<400 {
+        for _ in 0..<80 {
             switch random.below(4) {
             case 0:
                 table.hold(again: table.empty)
