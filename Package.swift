@@ -60,7 +60,7 @@ let package = Package(
         tests("Config", ["Config", "Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
-        tests("Session", ["Primitives", "Wire", "Session"]),
+        tests("Session", ["Primitives", "Wire", "Config", "Session"]),
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
