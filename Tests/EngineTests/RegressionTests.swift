@@ -102,7 +102,8 @@ import Testing
         let rows = 3000
         bench.say("A", Bytes((0..<rows).map { _ in bind("") + execute }.joined()) + sync)
         let sent = bench.got("S1").count
-        bench.say("S1", Bytes((0..<(sent / 2)).map { _ in bindComplete + complete("INSERT 0 1") }.joined()))
+        bench.say(
+            "S1", Bytes((0..<(sent / 2)).map { _ in bindComplete + complete("INSERT 0 1") }.joined()))
         let more = bench.got("S1").count
         #expect(sent + more == 2 * rows + 1)
         bench.finish()

@@ -28,7 +28,7 @@ import Testing
             #expect(count == model.count)
         }
         var left: [ByteString: UInt32] = [:]
-        map.forEach { left[ByteString($0)] = $1 }
+        map.forEach { (key: ByteView, value: UInt32) in left[ByteString(key)] = value }
         #expect(left == model)
     }
 
