@@ -101,10 +101,10 @@ import Testing
         bench.ignore("A", "S1")
         let rows = 3000
         bench.say("A", Bytes((0..<rows).map { _ in bind("") + execute }.joined()) + sync)
-        let sent = bench.got("S1").count
-        bench.say(
-            "S1", Bytes((0..<(sent / 2)).map { _ in bindComplete + complete("INSERT 0 1") }.joined()))
-        let more = bench.got("S1").count
+        // Flushes of our own make sure that PostgreSQL says what it has.
+        let sent = bench.got("S1").filter { $0 != "H" }.count
+        bench.say("S1", Bytes((0..<(sent / 2)).map { _ in bindComplete + complete("INSERT 0 1") }.joined()))
+        let more = bench.got("S1").filter { $0 != "H" }.count
         #expect(sent + more == 2 * rows + 1)
         bench.finish()
     }
@@ -117,7 +117,7 @@ import Testing
         bench.ignore("S1")
         bench.say("A", parse("x", "select 1") + flush + query("deallocate x"))
         bench.say("S1", parseComplete)
-        #expect(bench.got("S1") == ["P(PGBOUNCER_1·select 1)", "H", "S"])
+        #expect(bench.got("S1").filter { $0 != "H" } == ["P(PGBOUNCER_1·select 1)", "S"])
         bench.say("S1", readyInTransaction)
         #expect(bench.got("A") == ["1", "C(DEALLOCATE)", "Z(T)"])
         bench.finish()

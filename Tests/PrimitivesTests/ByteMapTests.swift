@@ -28,7 +28,8 @@ import Testing
             #expect(count == model.count)
         }
         var left: [ByteString: UInt32] = [:]
-        map.forEach { (key: ByteView, value: UInt32) in left[ByteString(key)] = value }
+        // swift-format-ignore: ReplaceForEachWithForLoop
+        map.forEach { left[ByteString($0)] = $1 }
         #expect(left == model)
     }
 
