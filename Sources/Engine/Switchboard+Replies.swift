@@ -268,8 +268,11 @@ extension Switchboard {
             if front.statement != ExpectedReply.none, front.request != .parse,
                 ServerMessage.field(0x43, of: body)?.equals("26000") == true
             {
-                // Somebody dropped our statements behind our back: they are prepared anew when needed.
-                forgetAll(of: nil, and: server)
+                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when needed.
+                if servers[server].statements.presence(front.statement) == .prepared {
+                    servers[server].statements.forget(front.statement)
+                    statements.letGo(front.statement)
+                }
             }
             return .relay
         }
@@ -418,8 +421,22 @@ extension Switchboard {
     private func mayPart(_ client: ClientID, from server: ServerID) -> Bool {
         let mode = pools[servers[server].pool].settings.mode
         if servers[server].status != .idle { return !mode.allowsTransactionBlocks }
+        if closesFast(server) { return true }
         return mode.releasesBetweenTransactions && clients[client].pin == nil
             && clients[client].restBytes == 0
+    }
+
+    /// `server_fast_close`: a client that keeps its server does not keep it alive once it is to be replaced.
+    func closesFast(_ server: ServerID) -> Bool {
+        snapshot.global.serverFastClose && servers[server].retirement != nil
+    }
+
+    mutating func endSession(
+        _ client: ClientID, _ server: ServerID, now: Instant, into actions: inout ActionList
+    ) {
+        detach(client, from: server, into: &actions)
+        refuse(client, .configurationChanged, now: now, into: &actions)
+        closeServer(server, because: "database configuration changed", now: now, into: &actions)
     }
 
     /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is
@@ -435,6 +452,10 @@ extension Switchboard {
             detach(client, from: server, into: &actions)
             refuse(client, .statementPooling, now: now, into: &actions)
             closeServer(server, because: "transaction blocks not allowed", now: now, into: &actions)
+            return bytes.count
+        }
+        if status == .idle, !mode.releasesBetweenTransactions, closesFast(server) {
+            endSession(client, server, now: now, into: &actions)
             return bytes.count
         }
         let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
