@@ -48,16 +48,19 @@ let package = Package(
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure("Simulator", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
+        .executableTarget(name: "simulate", dependencies: ["Primitives", "Simulator"], swiftSettings: house),
         tests("Primitives", ["Primitives"]),
         tests("Config", ["Config", "Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Simulator", ["Primitives", "Simulator"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),

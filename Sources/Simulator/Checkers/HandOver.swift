@@ -1,0 +1,39 @@
+import Config
+
+/// O3: whether a server may go from one client to another, judged by the server's own state and by what is on the
+/// wire (I2), not by the engine's book-keeping.
+struct HandOver {
+    let server: SimulatedServer
+    let cable: Cable
+    let mode: PoolMode
+
+    /// What is wrong, or `nil`. To be asked before the new client's first byte is on the wire.
+    func check() -> String? {
+        if cable.outgoing.count > cable.putInThisList { return "with bytes on the way to it" }
+        if server.isBusy { return "while a statement ran" }
+        let backend = server.backend
+        if backend.status != 0x49 { return "in a transaction" }
+        if backend.skips { return "while it skipped to Sync" }
+        if backend.copy != nil { return "in a COPY" }
+        if !backend.isQuiescent { return "with work to do" }
+        if !backend.output.isEmpty || hasAnswers(cable.inFlight) || hasAnswers(cable.arrived) {
+            return "with unread answers"
+        }
+        if mode == .session, server.owner >= 0 {
+            if !backend.statements.isEmpty { return "with prepared statements" }
+        }
+        return nil
+    }
+
+    /// Anything but what a server may say at any time.
+    private func hasAnswers(_ queue: ByteQueue) -> Bool {
+        var offset = 0
+        while offset < queue.count {
+            guard [0x4E, 0x53, 0x41].contains(queue[offset]), queue.count - offset >= 5 else { return true }
+            var length = 0
+            for place in 1...4 { length = length << 8 | Int(queue[offset + place]) }
+            offset += length + 1
+        }
+        return false
+    }
+}

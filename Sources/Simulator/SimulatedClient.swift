@@ -1,0 +1,67 @@
+import Primitives
+
+/// An application: follows its script, and compares every answer with what an ideal server of its own would say.
+final class SimulatedClient {
+    enum Phase { case notYet, loggingIn, running, awaiting, resting, ended }
+
+    let script: Scenario.ClientScript
+    var random: Random
+    var phase = Phase.notYet
+    var cable: Cable?
+    var place = 0
+    /// Written by the script, not yet given to the network.
+    var outbox = Bytes()
+    /// Reads nothing until then.
+    var deafUntil: UInt64 = 0
+    var hasTerminated = false
+    var processID: UInt32 = 0
+    var secret = Bytes()
+
+    // MARK: For the oracles
+
+    var inbox = ByteQueue()
+    var ideal = Backend()
+    /// The part of the ideal's output that has been met already.
+    var met = 0
+    var greeting: [(Bytes, Bytes)] = []
+    /// Requests with the right key for this client: how many were made, and how many have not ended.
+    var cancelsAsked = 0
+    /// A FATAL has come: nothing but the end may follow.
+    var refusal: String?
+    /// Since when it has stood in line, as a number that grows; 0 for not.
+    var lineNumber: UInt64 = 0
+    var answersMet = 0
+
+    init(script: Scenario.ClientScript, random: Random) {
+        self.script = script
+        self.random = random
+        for (name, value) in script.wishes { ideal.settings.start(Array(name.utf8), Array(value.utf8)) }
+        var ignored = Bytes()
+        ideal.settings.report(into: &ignored)
+    }
+
+    var number: Int { script.number }
+
+    var startupPacket: Bytes {
+        var packet = Bytes()
+        packet.append(uint32: 0)
+        packet.append(uint32: 3 << 16 | UInt32(script.wishes.count % 2 == 1 ? 2 : 0))
+        for (name, value) in [("user", "anna"), ("database", script.database)] + script.wishes {
+            packet.append(cString: name)
+            packet.append(cString: value)
+        }
+        packet.append(0)
+        let length = UInt32(packet.count)
+        for (place, shift) in [24, 16, 8, 0].enumerated() {
+            packet[place] = UInt8(truncatingIfNeeded: length >> UInt32(shift))
+        }
+        return packet
+    }
+
+    /// Everything asked has been answered, or the server waits for rows.
+    var isSettled: Bool {
+        guard met == ideal.output.count else { return false }
+        ideal.takeSilentMessages()
+        return ideal.need == .input
+    }
+}

@@ -1,0 +1,160 @@
+import Config
+import Engine
+import Pool
+import Primitives
+import Session
+
+/// The oracles that look at more than one client's answers.
+extension World {
+    // MARK: O3 release, O4 cancel, O5 exactly once
+
+    /// Bytes are being put on a server's cable.
+    func checkPut(_ view: ByteView, on server: SimulatedServer, _ cable: Cable, from source: Cable?) {
+        if server.phase == .startup, view.count >= 16, view.uint32(at: 4) == 80_877_102 {
+            return noteCancelPacket(view, by: server)
+        }
+        if server.cancelsUnderWay > 0, view[0] != 0x58 {
+            found("O4 bytes for server \(server.number) while a cancel request for it is under way")
+        }
+        guard case .client(let client)? = source?.far else { return }
+        if server.owner != client.number {
+            if let wrong = HandOver(server: server, cable: cable, mode: scenario.mode).check() {
+                found("O3 server \(server.number) went from client \(server.owner) to client \(client.number) "
+                    + wrong)
+            }
+            checkOrder(client)
+            server.owner = client.number
+        }
+        client.lineNumber = 0
+    }
+
+    private func noteCancelPacket(_ view: ByteView, by carrier: SimulatedServer) {
+        let processID = view.uint32(at: 8)
+        guard let victim = servers.first(where: { $0.processID == processID }),
+            victim.secret.elementsEqual(view.slice(12).rawBuffer)
+        else { return found("O4 a cancel request with a key that no server has") }
+        carrier.victim = victim
+        if victim.cable?.isOpen == true { victim.cancelsUnderWay += 1 }
+        say("  cancel request for server \(victim.number)")
+    }
+
+    /// The engine has been told of, or has made, the end of a link.
+    func noteClosed(_ cable: Cable) {
+        switch cable.far {
+        case .server(let carrier):
+            carrier.victim?.cancelsUnderWay -= 1
+            if !cable.farIsGone { carrier.victim = nil }
+            if cable.link.isClient { return }
+        case .asker(let asker):
+            let owner = asker.target.number
+            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && $0.owner == owner && $0.phase == .session }
+            if asker.isRight, asker.waits, isUnderWay, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
+                found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
+            }
+        case .client: break
+        }
+    }
+
+    func noteEnded(_ cable: Cable) {
+        guard case .server(let carrier) = cable.far else { return }
+        carrier.victim?.cancelsUnderWay -= 1
+    }
+
+    /// A cancel request reaches a server that runs something.
+    func checkCancel(of victim: SimulatedServer) {
+        guard let token = victim.backend.runningToken, let owner = Ownership.owner(in: token) else { return }
+        guard let client = clients.first(where: { $0.number == owner }) else { return }
+        if client.cancelsAsked == 0 { found("O4 a statement of client \(owner) was cancelled, nobody asked") }
+    }
+
+    func noteStarted(_ server: SimulatedServer) {
+        for token in server.backend.started where token.contains(0x7E) {
+            if !startedTokens.insert(token).inserted { found("O5 \(token.text) ran twice") }
+            if let owner = Ownership.owner(in: token), owner != server.owner {
+                found("O1 server \(server.number) of client \(server.owner) ran \(token.text)")
+            }
+        }
+        server.backend.started.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: O10 order
+
+    func noteLine(_ link: LinkID) {
+        guard case .client(let id) = link, case .client(let client)? = cable(link)?.far, engine.clients.contains(id),
+            engine.clients[id].phase == .waiting
+        else { return }
+        lineNumbers += 1
+        client.lineNumber = lineNumbers
+    }
+
+    private func checkOrder(_ client: SimulatedClient) {
+        guard case .client(let mine)? = client.cable?.link, engine.clients.contains(mine) else { return }
+        for other in clients where other !== client && other.lineNumber > 0 {
+            guard client.lineNumber == 0 || other.lineNumber < client.lineNumber,
+                let cable = other.cable, cable.isOpen, case .client(let id) = cable.link,
+                engine.clients.contains(id), engine.clients[id].phase == .waiting,
+                engine.clients[id].pool == engine.clients[mine].pool
+            else { continue }
+            found("O10 client \(client.number) was served before client \(other.number), who came first")
+        }
+    }
+
+    // MARK: O7 accounting, O8 bounds, O11 log
+
+    func checkAfterEvent() {
+        guard verdict.events & 15 == 0 else { return }
+        let serverLinks = serverCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) } + unopened.count
+        if engine.servers.count != serverLinks {
+            found("O7 \(engine.servers.count) servers, but \(serverLinks) connections to them")
+        }
+        let clientLinks = clientCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+        if engine.clients.count != clientLinks {
+            found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
+        }
+        let limit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
+        engine.forEachPool { pool in
+            if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
+                found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
+            }
+        }
+    }
+
+    func checkKept(_ cable: Cable) {
+        if cable.isOpen, !cable.isPaused, cable.arrived.count > 128 * 1024 {
+            found("O8 \(cable.arrived.count) bytes of \(cable.link.shown) lie about unread")
+        }
+    }
+
+    func checkLog(_ level: LogLevel, _ text: ByteView) {
+        say("  log \(level) \(text.lossyText)")
+        for byte in text.rawBuffer where byte < 0x20 || byte == 0x7F {
+            return found("O11 byte \(byte) in the log: \(text.lossyText)")
+        }
+    }
+
+    // MARK: O9 liveness
+
+    func checkLiveness() {
+        for client in clients where client.phase != .ended {
+            let isAtEnd = client.place == client.script.steps.count && client.phase == .running
+            if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
+            if !isAtEnd || !client.isSettled {
+                return found(
+                    "O9 client \(client.number) waits for ever: \(client.phase), step \(client.place) of "
+                        + "\(client.script.steps.count), ideal needs \(client.ideal.need)")
+            }
+        }
+        engine.forEachPool { pool in
+            if !engine.pools[pool].waiting.isEmpty { found("O9 somebody is in line for ever") }
+        }
+        guard scenario.mode != .session else { return }
+        for (slot, cable) in clientCables.enumerated() {
+            guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
+            if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
+                client.ideal.input.isEmpty, engine.clients[id].pin == nil
+            {
+                found("O9 idle client \(client.number) in slot \(slot) keeps its server")
+            }
+        }
+    }
+}
