@@ -21,7 +21,11 @@ extension Backend {
         case .simple(let sentence):
             run(sentence, token: token, portal: nil, limit: 0)
         case .portal(let name, let limit):
-            guard let sentence = portals[name]?.sentence else { break }
+            guard let portal = portals[name], let sentence = portal.sentence else { break }
+            if portal.hasStarted, !sentence.hasRows {
+                return fail("55000", "portal \"\(name.text)\" cannot be run")
+            }
+            portals[name]?.hasStarted = true
             run(sentence, token: token, portal: name, limit: limit)
         }
         guard copy == nil, !running.isEmpty else { return }
@@ -52,6 +56,9 @@ extension Backend {
             transaction(sentence)
         case .set(let name, let value, let isLocal):
             set(name, value, isLocal: isLocal)
+        case .configure(let name, let value):
+            if let index = SessionSettings.index(name) { settings.set(index, value, isLocal: false) }
+            rows(1, token: value, size: 0, tag: "SELECT", portal: portal, limit: limit)
         case .copyIn(_, let failsAt):
             copyIn(token, failsAt: failsAt)
         case .copyOut(let count, _):
@@ -82,7 +89,6 @@ extension Backend {
         }
         if let portal {
             portals[portal]?.sent = done + now
-            portals[portal]?.hasStarted = true
         }
         if limit > 0, now == limit { return output.message("s") }
         complete(tag == "SHOW" ? tag : "\(tag) \(now)")

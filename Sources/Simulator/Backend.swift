@@ -241,7 +241,7 @@ extension Sentence {
         case .rows(_, let token, _), .error(let token), .broken(let token), .sleep(_, let token),
             .notice(let token), .show(_, let token), .copyIn(let token, _), .copyOut(_, let token):
             token
-        case .begin, .commit, .rollback, .set, .deallocate, .discardAll, .other: nil
+        case .begin, .commit, .rollback, .set, .deallocate, .discardAll, .configure, .other: nil
         }
     }
 }

@@ -45,7 +45,9 @@ struct ScriptMaker {
         }
         let rounds = 1 + random.below(40)
         for _ in 0..<rounds { round() }
-        if does(.terminates) { steps.append(.terminate) }
+        // Whatever a cancel left of a transaction; and in session mode others wait for the server.
+        steps += [.await, .query("rollback"), .await]
+        if does(.terminates) || scenario.mode == .session { steps.append(.terminate) }
         script.steps = steps
         return script
     }

@@ -20,6 +20,7 @@ indirect enum Sentence: Equatable {
     case copyOut(Int, token: Bytes)
     case deallocate(Bytes?)
     case discardAll
+    case configure(Bytes, Bytes)
     case other
 
     /// The statements of a query string; empty ones are left out.
@@ -40,6 +41,10 @@ indirect enum Sentence: Equatable {
     init?(_ text: ArraySlice<UInt8>) {
         let words = text.split(separator: 0x20)
         guard let verb = words.first else { return nil }
+        if let setting = Self.configuration(text) {
+            self = setting
+            return
+        }
         func word(_ index: Int) -> Bytes { index < words.count ? Array(words[index]) : [] }
         func number(_ index: Int) -> Int { word(index).decimal ?? 0 }
         switch verb.lowercasedText {
@@ -61,6 +66,15 @@ indirect enum Sentence: Equatable {
         }
     }
 
+    /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`, as the pooler writes it.
+    private static func configuration(_ text: ArraySlice<UInt8>) -> Sentence? {
+        let head = Array("SELECT pg_catalog.set_config('".utf8)
+        guard text.starts(with: head) else { return nil }
+        let rest = text.dropFirst(head.count)
+        guard let nameEnd = rest.firstIndex(of: 0x27), rest.suffix(7).elementsEqual(",false)".utf8) else { return nil }
+        return .configure(Array(rest[..<nameEnd]), rest[(nameEnd + 2)...].dropLast(7).unquoted)
+    }
+
     private static func setting(_ text: ArraySlice<UInt8>) -> Sentence {
         guard let equals = text.firstIndex(of: 0x3D) else { return .other }
         let names = text[..<equals].split(separator: 0x20)
@@ -72,7 +86,7 @@ indirect enum Sentence: Equatable {
     /// Whether a described result has columns.
     var hasRows: Bool {
         switch self {
-        case .rows, .sleep, .show, .other: true
+        case .rows, .sleep, .show, .configure, .other: true
         case .error, .broken, .notice, .begin, .commit, .rollback, .set, .copyIn, .copyOut, .deallocate, .discardAll:
             false
         }

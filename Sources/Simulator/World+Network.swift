@@ -51,13 +51,17 @@ extension World {
             say("offer \(cable.link.shown) \(Array(cable.arrived.slice(0, min(200, cable.arrived.count))).shown)")
             verdict.events += 1
             actions.removeAll()
+            beingRead = cable
+            wasHandedOver = false
             let used = cable.arrived.withView { view in
                 let used = engine.received(view, from: cable.link, now: now, into: &actions)
                 carryOut(from: view, source: cable)
                 return used
             }
             if used < 0 || used > cable.arrived.count { return found("O8 the engine used \(used) bytes of less") }
+            beingRead = nil
             cable.arrived.removeFirst(used)
+            if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
             checkKept(cable)
             finishEvent()
         }

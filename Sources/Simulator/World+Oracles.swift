@@ -16,16 +16,35 @@ extension World {
         if server.cancelsUnderWay > 0, view[0] != 0x58 {
             found("O4 bytes for server \(server.number) while a cancel request for it is under way")
         }
-        guard case .client(let client)? = source?.far else { return }
+        guard case .client(let client)? = source?.far else {
+            if view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
+            return
+        }
         if server.owner != client.number {
-            if let wrong = HandOver(server: server, cable: cable, mode: scenario.mode).check() {
-                found("O3 server \(server.number) went from client \(server.owner) to client \(client.number) "
-                    + wrong)
+            if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
+                checkHandOver(server, cable, to: "client \(client.number)")
             }
             checkOrder(client)
             server.owner = client.number
         }
         client.lineNumber = 0
+    }
+
+    /// A query of the pooler's own: the server must be nobody's.
+    private func checkOwnQuery(_ view: ByteView, on server: SimulatedServer, _ cable: Cable) {
+        checkHandOver(server, cable, to: "the pooler")
+        let sql = view.slice(5)
+        server.isBeingPrepared = sql.hasPrefix("SET ") || sql.hasPrefix("SELECT pg_catalog.set_config")
+        server.owner = SimulatedServer.nobody
+    }
+
+    private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
+        wasHandedOver = wasHandedOver || cable === beingRead
+        let handOver = HandOver(
+            server: server, cable: cable, mode: scenario.mode, isBeingRead: cable === beingRead)
+        guard let wrong = handOver.check() else { return }
+        let last = server.owner == SimulatedServer.nobody ? "the pooler" : "client \(server.owner)"
+        found("O3 server \(server.number) went from \(last) to \(next) " + wrong)
     }
 
     private func noteCancelPacket(_ view: ByteView, by carrier: SimulatedServer) {

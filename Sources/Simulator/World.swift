@@ -43,6 +43,10 @@ package final class World {
     var unopened: [OpenRequest] = []
     var followUps: [FollowUp] = []
     var touched: [Cable] = []
+    /// Whose bytes the engine is being offered; what it will leave of them is not known yet.
+    var beingRead: Cable?
+    /// It changed hands meanwhile.
+    var wasHandedOver = false
     /// Faults are over; everything must heal.
     var isCalm = false
     var refusesConnections = false

@@ -6,6 +6,8 @@ struct HandOver {
     let server: SimulatedServer
     let cable: Cable
     let mode: PoolMode
+    /// The engine is looking at what has arrived; what it leaves is checked afterwards.
+    let isBeingRead: Bool
 
     /// What is wrong, or `nil`. To be asked before the new client's first byte is on the wire.
     func check() -> String? {
@@ -16,10 +18,10 @@ struct HandOver {
         if backend.skips { return "while it skipped to Sync" }
         if backend.copy != nil { return "in a COPY" }
         if !backend.isQuiescent { return "with work to do" }
-        if !backend.output.isEmpty || hasAnswers(cable.inFlight) || hasAnswers(cable.arrived) {
+        if !backend.output.isEmpty || hasAnswers(cable.inFlight) || !isBeingRead && hasAnswers(cable.arrived) {
             return "with unread answers"
         }
-        if mode == .session, server.owner >= 0 {
+        if mode == .session, server.owner != SimulatedServer.nobody {
             if !backend.statements.isEmpty { return "with prepared statements" }
         }
         return nil
