@@ -70,10 +70,8 @@ struct Backend {
         }
     }
 
-    /// Nothing half done, nothing owed: another client may have it (I2).
-    var isQuiescent: Bool {
-        status == 0x49 && !skips && copy == nil && running.isEmpty && input.isEmpty && portals.isEmpty
-    }
+    /// A batch of the extended protocol has begun and its Sync has not come.
+    var hasOpenBatch: Bool { settings.isInTransaction && status == 0x49 && !isSimple }
 
     var need: Need {
         if hasEnded { return .ended }

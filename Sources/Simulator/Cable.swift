@@ -56,6 +56,8 @@ final class CancelAsker {
     let isRight: Bool
     let waits: Bool
     var wasEnded = false
+    /// The engine has read the request and did not close at once: it sends the cancel on.
+    var wasKept = false
     init(target: SimulatedClient, isRight: Bool, waits: Bool) {
         self.target = target
         self.isRight = isRight

@@ -23,7 +23,7 @@ extension ScriptMaker {
         var name = ""
         if does(.named), keepsStatements, random.below(3) > 0 { name = anyName }
         // Without a Parse of its own a part might run the COPY of an earlier batch once more.
-        let needsParse = !keepsStatements || does(.copyIn)
+        let needsParse = !keepsStatements || does(.copyIn) || !does(.unnamedAgain)
         let parses = name.isEmpty ? needsParse || random.below(5) > 0 : random.below(3) == 0
         if parses {
             steps.append(.parse(name, text(of: name, inTransaction)))

@@ -7,7 +7,7 @@ struct ScriptMaker {
     enum Feature: String, CaseIterable {
         case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
         case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
-        case mixed, terminates
+        case mixed, terminates, unnamedAgain
     }
 
     let number: Int
@@ -106,7 +106,7 @@ struct ScriptMaker {
     private mutating func simple(_ inTransaction: Bool) {
         if does(.discards, in: 10), !inTransaction { return steps.append(.query("discard all")) }
         if does(.deallocates, in: 6), keepsStatements {
-            return steps.append(.query("deallocate " + (random.below(3) == 0 ? "all" : anyName)))
+            return steps.append(.query("deallocate " + (random.below(3) == 0 ? "all" : "\"\(anyName)\"")))
         }
         var sql = statement(inTransaction)
         if does(.several) { for _ in 0..<random.below(4) { sql += "; " + statement(inTransaction) } }

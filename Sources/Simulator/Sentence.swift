@@ -59,11 +59,18 @@ indirect enum Sentence: Equatable {
         case "show": self = .show(word(1), token: word(2))
         case "copyin": self = .copyIn(word(1), failsAt: words.count > 2 ? number(2) : nil)
         case "copyout": self = .copyOut(number(1), token: word(2))
-        case "deallocate": self = .deallocate(word(1) == Array("all".utf8) ? nil : word(1))
+        case "deallocate": self = .deallocate(Self.identifier(word(1)))
         case "discard": self = .discardAll
         case "set": self = Self.setting(text)
         default: self = .other
         }
+    }
+
+    /// A name as SQL reads it; `nil` for `all`.
+    private static func identifier(_ word: Bytes) -> Bytes? {
+        if word.count >= 2, word.first == 0x22, word.last == 0x22 { return Array(word.dropFirst().dropLast()) }
+        let folded = word.map(\.asciiLowercased)
+        return folded == Array("all".utf8) ? nil : folded
     }
 
     /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`, as the pooler writes it.

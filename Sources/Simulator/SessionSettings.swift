@@ -38,6 +38,8 @@ struct SessionSettings {
         defaults[index] = value
     }
 
+    var isInTransaction: Bool { saved != nil }
+
     mutating func beginIfNeeded() { if saved == nil { saved = committed } }
 
     mutating func set(_ index: Int, _ value: Bytes, isLocal: Bool) {

@@ -62,6 +62,7 @@ extension World {
             beingRead = nil
             cable.arrived.removeFirst(used)
             if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
+            if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty { asker.wasKept = true }
             checkKept(cable)
             finishEvent()
         }

@@ -16,7 +16,9 @@ extension World {
         if server.cancelsUnderWay > 0, view[0] != 0x58 {
             found("O4 bytes for server \(server.number) while a cancel request for it is under way")
         }
-        guard case .client(let client)? = source?.far else {
+        // What the pooler writes while it reads a client's bytes is for that client, save its own queries.
+        let isOwn = source == nil && (view[0] == 0x51 || view[0] == 0x58)
+        guard !isOwn, case .client(let client)? = (source ?? beingRead)?.far else {
             if view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
             return
         }
@@ -32,16 +34,17 @@ extension World {
 
     /// A query of the pooler's own: the server must be nobody's.
     private func checkOwnQuery(_ view: ByteView, on server: SimulatedServer, _ cable: Cable) {
-        checkHandOver(server, cable, to: "the pooler")
         let sql = view.slice(5)
         server.isBeingPrepared = sql.hasPrefix("SET ") || sql.hasPrefix("SELECT pg_catalog.set_config")
+        checkHandOver(server, cable, to: "the pooler")
         server.owner = SimulatedServer.nobody
     }
 
     private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
         wasHandedOver = wasHandedOver || cable === beingRead
         let handOver = HandOver(
-            server: server, cable: cable, mode: scenario.mode, isBeingRead: cable === beingRead)
+            server: server, cable: cable, isBeingRead: cable === beingRead,
+            isForClient: server.isBeingPrepared || next != "the pooler", mode: scenario.mode)
         guard let wrong = handOver.check() else { return }
         let last = server.owner == SimulatedServer.nobody ? "the pooler" : "client \(server.owner)"
         found("O3 server \(server.number) went from \(last) to \(next) " + wrong)
@@ -67,7 +70,7 @@ extension World {
         case .asker(let asker):
             let owner = asker.target.number
             let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && $0.owner == owner && $0.phase == .session }
-            if asker.isRight, asker.waits, isUnderWay, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
+            if asker.isRight, asker.waits, asker.wasKept, isUnderWay, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
                 found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
             }
         case .client: break

@@ -5,26 +5,38 @@ import Config
 struct HandOver {
     let server: SimulatedServer
     let cable: Cable
-    let mode: PoolMode
     /// The engine is looking at what has arrived; what it leaves is checked afterwards.
     let isBeingRead: Bool
+    /// Not for a query of the pooler's own that is to clean it.
+    let isForClient: Bool
+    let mode: PoolMode
 
     /// What is wrong, or `nil`. To be asked before the new client's first byte is on the wire.
     func check() -> String? {
-        if cable.outgoing.count > cable.putInThisList { return "with bytes on the way to it" }
+        if hasRequests { return "with requests on the way to it" }
         if server.isBusy { return "while a statement ran" }
         let backend = server.backend
         if backend.status != 0x49 { return "in a transaction" }
         if backend.skips { return "while it skipped to Sync" }
         if backend.copy != nil { return "in a COPY" }
-        if !backend.isQuiescent { return "with work to do" }
+        if !backend.running.isEmpty || !backend.portals.isEmpty || backend.hasOpenBatch { return "with work to do" }
         if !backend.output.isEmpty || hasAnswers(cable.inFlight) || !isBeingRead && hasAnswers(cable.arrived) {
             return "with unread answers"
         }
-        if mode == .session, server.owner != SimulatedServer.nobody {
-            if !backend.statements.isEmpty { return "with prepared statements" }
-        }
+        if mode == .session, isForClient, !backend.statements.isEmpty { return "with prepared statements" }
         return nil
+    }
+
+    /// Anything on the way to it but what it ignores outside a COPY: the rest of one that has failed.
+    private var hasRequests: Bool {
+        let older = max(0, cable.outgoing.count - cable.putInThisList)
+        var queue = server.backend.input
+        queue.append(cable.outgoing.slice(0, older))
+        while let header = queue.header, header.length <= queue.count {
+            guard [0x64, 0x63, 0x66, 0x48].contains(header.kind) else { return true }
+            queue.removeFirst(header.length)
+        }
+        return !queue.isEmpty
     }
 
     /// Anything but what a server may say at any time.

@@ -28,7 +28,7 @@ struct Permitted {
                  "server login has been failing", "connect failed", "server connection closed"]
             ),
             (
-                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0,
+                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0 || scenario["connect_fails"] > 0,
                 ["server login has been failing", "connect failed", "the database system is starting up",
                  "sorry, too many clients already", "server conn crashed?", "connect timeout"]
             ),
