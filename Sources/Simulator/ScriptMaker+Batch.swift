@@ -13,6 +13,15 @@ extension ScriptMaker {
         steps.append(.sync)
     }
 
+    /// One batch of thousands, as drivers send when they insert many rows.
+    mutating func huge() {
+        steps.append(.parse("", "rows 0 -"))
+        for _ in 0..<(1000 + random.below(2000)) {
+            steps += [.bind(portal: "", statement: "", token: ""), .execute("", limit: 0)]
+        }
+        steps.append(.sync)
+    }
+
     private mutating func part(_ inTransaction: Bool) {
         if does(.closes, in: 6) { return close() }
         if does(.strangers, in: 12), keepsStatements {

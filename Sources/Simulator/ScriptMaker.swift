@@ -7,7 +7,7 @@ struct ScriptMaker {
     enum Feature: String, CaseIterable {
         case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
         case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
-        case mixed, terminates, unnamedAgain
+        case mixed, terminates, unnamedAgain, huge
     }
 
     let number: Int
@@ -87,7 +87,9 @@ struct ScriptMaker {
 
     mutating func exchange(inTransaction: Bool) {
         let kind = random.below(10)
-        if does(.pipeline, in: 4) {
+        if does(.huge, in: 60) {
+            huge()
+        } else if does(.pipeline, in: 4) {
             for _ in 0...(1 + random.below(random.below(4) == 0 ? 19 : 4)) {
                 if does(.extended), random.below(3) > 0 { batch(inTransaction) } else { simple(inTransaction) }
             }

@@ -142,7 +142,7 @@ extension World {
         say("client \(client.number) sees the end")
         defer { client.phase = .ended }
         if client.refusal != nil || client.hasTerminated { return }
-        if permitted.mayEndSilently { return }
+        if permitted.mayEndSilently, !client.inbox.isEmpty { return }
         found("O2 the connection of client \(client.number) was closed without a word")
     }
 

@@ -69,8 +69,8 @@ extension World {
             if cable.link.isClient { return }
         case .asker(let asker):
             let owner = asker.target.number
-            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && $0.owner == owner && $0.phase == .session }
-            if asker.isRight, asker.waits, asker.wasKept, isUnderWay, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
+            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && $0.owner == owner && $0.cable?.isOpen == true }
+            if asker.isRight, asker.waits, asker.wasKept, isUnderWay, asker.target.cable?.isOpen == true, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
                 found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
             }
         case .client: break

@@ -13,6 +13,8 @@ struct HandOver {
 
     /// What is wrong, or `nil`. To be asked before the new client's first byte is on the wire.
     func check() -> String? {
+        // It has died on its way; nobody can know yet.
+        if server.phase == .ended { return nil }
         if hasRequests { return "with requests on the way to it" }
         if server.isBusy { return "while a statement ran" }
         let backend = server.backend

@@ -6,7 +6,7 @@ import Config
 /// - One FATAL of the pooler, with a text that the options of the run explain; nothing but the end follows.
 /// - An error for a cancel request that met its client in line.
 /// - Another number behind `PGBOUNCER_` in the text of an error, when that is what the client called its statement.
-/// - The end without a word, when a server may die in the middle of a message.
+/// - The end without a word, in the middle of a message.
 struct Permitted {
     private var fatals: [String] = []
     private let notifies: Bool
@@ -20,7 +20,10 @@ struct Permitted {
         let serversDie =
             !deeds.isDisjoint(with: [.killServer, .shutDownServer]) || scenario["hostile"] > 0
             || scenario["server_dies"] > 0
-        mayEndSilently = serversDie || deeds.contains(.killDatabase) || deeds.contains(.killClient)
+        let timesOut = ["query_timeout", "transaction_timeout", "idle_transaction_timeout"].contains {
+            scenario[$0] > 0
+        }
+        mayEndSilently = serversDie || timesOut || deeds.contains(.killDatabase) || deeds.contains(.killClient)
         let reasons: [(Bool, [String])] = [
             (
                 serversDie,
