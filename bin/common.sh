@@ -52,15 +52,14 @@ need_binary() {
 }
 
 # PostgreSQL and pglido refuse to be root: as root everything of theirs runs as the user postgres.
-if [ "$(id -u)" -eq 0 ]; then owner=postgres; else owner=$(id -un); fi
+# "${drop[@]}" before a command does that and leaves the command in the same process.
+owner=$(id -un) drop=()
+if [ "$(id -u)" -eq 0 ]; then
+  owner=postgres
+  drop=(setpriv --reuid="$owner" --regid="$owner" --init-groups env HOME=/tmp USER="$owner" LOGNAME="$owner")
+fi
 
-as_owner() {
-  if [ "$(id -u)" -eq 0 ]; then
-    setpriv --reuid="$owner" --regid="$(id -g "$owner")" --init-groups env HOME=/tmp USER="$owner" LOGNAME="$owner" "$@"
-  else
-    "$@"
-  fi
-}
+as_owner() { "${drop[@]}" "$@"; }
 
 # A temporary folder in $room that the owner may write and everybody may enter.
 make_room() {

@@ -157,6 +157,12 @@ size_t linux_local_time(int64_t seconds, char *room, size_t count) {
     return strftime(room, count, "%Y-%m-%d %H:%M:%S %Z", &parts);
 }
 
+long linux_zone_offset(int64_t seconds) {
+    time_t t = seconds;
+    struct tm parts;
+    return localtime_r(&t, &parts) ? parts.tm_gmtoff : 0;
+}
+
 size_t linux_syslog_time(int64_t seconds, char *room, size_t count) {
     time_t t = seconds;
     struct tm parts;

@@ -30,12 +30,3 @@ protocol EngineSeam: ~Copyable {
     var hasConsoleWork: Bool { get }
     mutating func serveConsole(now: Instant, into actions: inout ActionList)
 }
-
-extension EngineSeam where Self: ~Copyable {
-    var hasConsoleWork: Bool { false }
-    mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
-}
-
-// Console: give the switchboard `hasConsoleWork` and a `serveConsole` that calls `Console.serve`, here. This is
-// the one place where the console is hooked in.
-extension Switchboard: EngineSeam {}

@@ -80,8 +80,8 @@ enum LoadedConfiguration {
     case refused([ByteString])
 }
 
-/// Where the configuration comes from: the file of the command line, what the command line adds, and what was in
-/// force before. The only place that knows how `Config` is asked.
+/// Where the configuration comes from: the file of the command line, what the command line adds, and what
+/// was in force before. The only place that knows how `Config` is asked.
 final class ConfigurationSource {
     private let arguments: Arguments
     private var current: Snapshot?

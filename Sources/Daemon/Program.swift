@@ -1,6 +1,7 @@
 import CLinux
 import COpenSSL
 import Config
+import Console
 import Engine
 import EventLoop
 package import Primitives
@@ -10,6 +11,17 @@ package enum Program {
     /// The release of PgBouncer that we stand in for: what tools parse, and what `SHOW VERSION` says.
     static let standsFor = "PgBouncer 1.25.2"
     static let version = "pglido 0.1.0"
+
+    /// The arguments without the program's name, as bytes: a path need not be UTF-8.
+    package static var commandLine: [ByteString] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { place in
+            CommandLine.unsafeArgv[place].map { word in
+                var count = 0
+                while word[count] != 0 { count += 1 }
+                return ByteString(ByteView(UnsafeRawBufferPointer(start: word, count: count)))
+            }
+        }
+    }
 
     /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
     package static func run(_ words: [ByteString]) -> Int32 {
@@ -66,15 +78,20 @@ package enum Program {
         defer { pidfile.remove() }
         let facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
-            startSeconds: WallClock.seconds(), startInstant: MonotonicClock.now())
+            startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
         let switchboard = Switchboard(
             snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
+        let zone = SystemTime.zone()
+        let clock = WallClock(
+            startSeconds: facts.startSeconds, startInstant: facts.startInstant,
+            zoneOffsetSeconds: zone.offsetSeconds, zoneName: zone.name)
+        let pooler = Pooler(switchboard, clock: clock)
         let reload = { source.load() }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log
         log = Log(onStandardError: false)
         guard
-            var worker = Worker(engine: switchboard, settings: settings, log: workersLog, reload: reload)
+            var worker = Worker(engine: pooler, settings: settings, log: workersLog, reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
         worker.log.write(

@@ -70,7 +70,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     /// One wait and what came of it. `longest` bounds the wait.
     mutating func turn(longest: TimeSpan? = nil) {
-        var wait = untilNextDeadline()
+        let dueAt = engine.nextDeadline
+        var wait = until(dueAt)
         if let longest { wait = min(wait ?? longest, longest) }
         let count = poller.blockingWaitForWork(wait)
         now = MonotonicClock.now()
@@ -83,7 +84,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
                 now = MonotonicClock.now()
             }
         }
-        passDeadlines()
+        passDeadlines(dueAt)
         settle()
     }
 
@@ -152,17 +153,18 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     // MARK: Time
 
-    private func untilNextDeadline() -> TimeSpan? {
+    private func until(_ dueAt: Instant?) -> TimeSpan? {
         if !followUps.isEmpty { return .zero }
-        var soonest = engine.nextDeadline ?? .never
+        var soonest = dueAt ?? .never
         if let deadline = lingering.nextDeadline { soonest = min(soonest, deadline) }
         if let deadline = listeners.resumeAt { soonest = min(soonest, deadline) }
         if !openings.isEmpty, let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
         return soonest == .never ? nil : soonest.since(now)
     }
 
-    private mutating func passDeadlines() {
-        if let deadline = engine.nextDeadline, deadline <= now {
+    /// `dueAt` is from before the wait: an earlier deadline that came up since ends the next wait at once.
+    private mutating func passDeadlines(_ dueAt: Instant?) {
+        if let dueAt, dueAt <= now {
             actions.removeAll()
             engine.deadlinePassed(now: now, into: &actions)
             carryOut()

@@ -78,6 +78,10 @@ extension Switchboard {
                 closeServer(server, because: "server lifetime over", now: now, into: &actions)
                 continue
             }
+            if servers[server].poison != nil || !servers[server].isFree {
+                closeServer(server, because: "idle server got dirty", now: now, into: &actions)
+                continue
+            }
             if needsCheck(server, now: now) {
                 check(server, now: now, into: &actions)
                 return nil
@@ -136,6 +140,7 @@ extension Switchboard {
         guard count > 0 else { return }
         log(.noise, server, ByteString("varcache_apply: ").appending(sql.view), into: &actions)
         servers[server].awaitsParameters = true
+        forgetUnnamed(of: server)
         servers[server].replies.expect(ExpectedReply(.query, .swallow))
         actions.send(to: .server(server)) { $0.query(ByteString(sql.view)) }
     }
@@ -205,6 +210,9 @@ extension Switchboard {
         let pool = servers[server].pool
         if let reason = servers[server].poison ?? servers[server].retirement {
             return closeServer(server, because: ByteString(reason), now: now, into: &actions)
+        }
+        guard servers[server].isFree else {
+            return closeServer(server, because: "idle server got dirty", now: now, into: &actions)
         }
         if mayLend(pool), let client = nextInLine(of: pool) {
             if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }

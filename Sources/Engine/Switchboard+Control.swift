@@ -324,14 +324,16 @@ extension Switchboard {
     }
 
     mutating func clientLeft(now: Instant, into actions: inout ActionList) {
-        guard shutdown == .waitForClients, clients.count == 0 else { return }
+        guard shutdown == .waitForClients, clients.count == 0, !isExiting else { return }
+        isExiting = true
         log(.log, "client connections dropped, exiting", into: &actions)
         actions.append(.exit)
     }
 
     mutating func serverLeft(now: Instant, into actions: inout ActionList) {
         endWaits(now: now, into: &actions)
-        guard shutdown == .waitForServers, servers.count == 0 else { return }
+        guard shutdown == .waitForServers, servers.count == 0, !isExiting else { return }
+        isExiting = true
         log(.log, "server connections dropped, exiting", into: &actions)
         actions.append(.exit)
     }

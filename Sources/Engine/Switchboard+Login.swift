@@ -32,7 +32,7 @@ extension Switchboard {
             case .cancelRequest:
                 return bytes.count
             case .idle, .waiting, .active, .skipping:
-                return offset + requests(rest, from: client, now: now, into: &actions)
+                return requests(bytes, startingAt: offset, from: client, now: now, into: &actions)
             }
             if consumed == 0 { break }
             offset += consumed
@@ -384,6 +384,7 @@ extension Switchboard {
         clients[client].database = Self.consoleName.withView { databaseNames.value($0) }
         clients[client].consoleRights = isAdmin ? .admin : .stats
         clients[client].phase = .console
+        if let wishes = login.wishes { parameters.letGo(wishes) }
         clients[client].login = nil
         consoleClients += 1
         users[user].clients += 1

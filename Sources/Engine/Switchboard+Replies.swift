@@ -12,12 +12,13 @@ extension Switchboard {
         var end = 0
     }
 
-    /// Bytes of a logged-in server. The number consumed.
+    /// Bytes of a logged-in server, from `start` on. The number consumed, those before included.
     mutating func replies(
-        _ bytes: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
+        _ bytes: ByteView, startingAt start: Int = 0, from server: ServerID, now: Instant,
+        into actions: inout ActionList
     ) -> Int {
         var run = Run()
-        var offset = 0
+        var offset = start
         var ending = Ending.none
         reading: while offset < bytes.count {
             if servers[server].restBytes > 0 {
@@ -25,6 +26,7 @@ extension Switchboard {
                 servers[server].restBytes -= count
                 take(count, at: offset, servers[server].rest, &run, server, into: &actions)
                 offset += count
+                giveAnswers(&run, from: server, now: now, into: &actions)
                 continue
             }
             let header: FrameHeader
@@ -85,14 +87,14 @@ extension Switchboard {
             servers[server].restBytes = header.messageBytes - present
             take(present, at: offset, servers[server].rest, &run, server, into: &actions)
             offset += present
-            if servers[server].replies.front?.disposition == .answer
-                || servers[server].replies.front?.request == .copyEnd
-            {
-                flush(&run, from: server, into: &actions)
-                answer(from: server, now: now, into: &actions)
-            }
+            giveAnswers(&run, from: server, now: now, into: &actions)
         }
         flush(&run, from: server, into: &actions)
+        if let client = servers[server].client, clients[client].holds.contains(.ledger),
+            servers[server].replies.count <= ExpectedReplies.limit / 2
+        {
+            unhold(client, .ledger, into: &actions)
+        }
         switch ending {
         case .none:
             return offset
@@ -103,6 +105,17 @@ extension Switchboard {
             finishErrand(server, now: now, into: &actions)
             return bytes.count
         }
+    }
+
+    /// Our own answers, if it is their turn now that a message is complete.
+    private mutating func giveAnswers(
+        _ run: inout Run, from server: ServerID, now: Instant, into actions: inout ActionList
+    ) {
+        guard servers[server].restBytes == 0, let front = servers[server].replies.front,
+            front.disposition == .answer || front.request == .copyEnd
+        else { return }
+        flush(&run, from: server, into: &actions)
+        answer(from: server, now: now, into: &actions)
     }
 
     /// How a buffer of replies ends, apart from running out.
@@ -182,10 +195,8 @@ extension Switchboard {
         case .functionCallResponse:
             return step(servers[server].replies.functionResult(), from: server)
         case .commandComplete, .emptyQueryResponse:
-            if isWhole, servers[server].client != nil, body.equals("DEALLOCATE ALL\0") || body.equals("DISCARD ALL\0"),
-                let client = servers[server].client
-            {
-                forgetAll(of: client, and: server)
+            if isWhole, body.equals("DEALLOCATE ALL\0") || body.equals("DISCARD ALL\0") {
+                forgetAll(of: servers[server].client, and: server)
             }
             return step(servers[server].replies.commandComplete(), from: server)
         case .copyInResponse:
@@ -243,10 +254,10 @@ extension Switchboard {
         }
         switch front.disposition {
         case .duplicateName:
-            guard let client = servers[server].client, let name = clients[client].statements?.duplicate else {
+            guard let client = servers[server].client, let names = clients[client].statements else {
                 return .relay
             }
-            return .replace(.duplicateStatement(name))
+            return .replace(.duplicateStatement(names.name(front.statement)))
         case .swallow where front.request == .query:
             return ownQueryFailed(body, on: server, now: now, into: &actions)
         case .forward, .swallow, .answer:
@@ -261,7 +272,8 @@ extension Switchboard {
         servers[server].poison("server conn crashed?")
         if servers[server].client != nil { return .relay }
         log(.warning, server, "got packet 'E' from server when not linked", into: &actions)
-        return .swallow
+        closeServer(server, because: "server conn crashed?", now: now, into: &actions)
+        return .gone
     }
 
     private mutating func ownQueryFailed(
@@ -327,7 +339,6 @@ extension Switchboard {
         }
         confirm(reply, from: server)
         guard let client = servers[server].client else { return .broken }
-        unhold(client, .ledger, into: &actions)
         if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
         return servers[server].replies.isSettled ? .settled : .relay
     }
@@ -378,10 +389,10 @@ extension Switchboard {
             return bytes.count
         }
         let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
-        if offset < bytes.count { servers[server].poison("unexpected message between queries") }
         guard status == .idle else { return offset }
         let keeps =
             !mode.releasesBetweenTransactions || clients[client].pin != nil || clients[client].restBytes > 0
+        if offset < bytes.count, !keeps { servers[server].poison("unexpected message between queries") }
         if keeps, servers[server].poison != nil {
             detach(client, from: server, into: &actions)
             refuse(client, .serverOutOfStep, now: now, into: &actions)

@@ -16,11 +16,12 @@ extension Switchboard {
         case gone
     }
 
-    /// Bytes of a logged-in client. The number consumed.
+    /// Bytes of a logged-in client, from `start` on. The number consumed, those before included.
     mutating func requests(
-        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+        _ bytes: ByteView, startingAt start: Int = 0, from client: ClientID, now: Instant,
+        into actions: inout ActionList
     ) -> Int {
-        var offset = 0
+        var offset = start
         let limitBytes = UInt32(clamping: snapshot.global.maxPacketSize)
         while offset < bytes.count, clients[client].holds.isEmpty {
             if clients[client].restBytes > 0 {

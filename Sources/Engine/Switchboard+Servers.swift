@@ -65,7 +65,9 @@ extension Switchboard {
             }
         }
         guard let longest else { return false }
+        isMakingRoom = true
         closeServer(longest.server, because: "evicted", now: now, into: &actions)
+        isMakingRoom = false
         return true
     }
 
@@ -207,7 +209,7 @@ extension Switchboard {
         }
         guard servers.contains(server) else { return bytes.count }
         if servers[server].phase == .ready, offset < bytes.count {
-            return offset + replies(bytes.slice(offset), from: server, now: now, into: &actions)
+            return replies(bytes, startingAt: offset, from: server, now: now, into: &actions)
         }
         return offset
     }
@@ -381,9 +383,6 @@ extension Switchboard {
         servers[server].errand = .none
         if servers[server].status != .idle { servers[server].poison("query of the pooler left a transaction") }
         if errand == .fence { return release(server, now: now, into: &actions) }
-        if errand == .reset {
-            for statement in servers[server].statements.takeAllConfirmed() { statements.letGo(statement) }
-        }
         if !mayLend(servers[server].pool) {
             return closeServer(server, because: "pause mode", now: now, into: &actions)
         }
@@ -452,8 +451,8 @@ extension Switchboard {
         servers.remove(server)
         if let victim { cancelEnded(on: victim, now: now, into: &actions) }
         if cancels > 0 { dropCancels(for: server, now: now, into: &actions) }
-        guard isSession else { return }
         serverLeft(now: now, into: &actions)
+        guard isSession, !isMakingRoom else { return }
         openServers(for: pool, now: now, into: &actions)
         yield(pool, now: now, into: &actions)
     }

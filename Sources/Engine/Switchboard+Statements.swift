@@ -54,7 +54,7 @@ extension Switchboard {
             expect(reply, of: client, from: server, now: now)
             answer(from: server, now: now, into: &actions)
             return .took(message.length)
-        case .absent:
+        case .absent, .unknown:
             let number = names.change(name, to: statement, segment: segment)
             makeRoom(on: server, into: &actions)
             noteParse(of: statement, on: server)
@@ -111,8 +111,8 @@ extension Switchboard {
             .error, client,
             ByteString("prepared statement '").appending(name).appending("' was already prepared"),
             into: &actions)
-        names.duplicate = name
-        expect(ExpectedReply(.bind, .duplicateName), of: client, from: server, now: now)
+        let number = name.withView { names.number(of: $0) }
+        expect(ExpectedReply(.bind, .duplicateName, statement: number), of: client, from: server, now: now)
         actions.send(to: .server(server)) {
             $0.message(.bind) {
                 $0.append(cString: "")
@@ -267,7 +267,7 @@ extension Switchboard {
                     hold(client, .ledger, into: &actions)
                     return .wait
                 }
-            case .absent:
+            case .absent, .unknown:
                 makeRoom(on: server, into: &actions)
                 noteParse(of: statement, on: server)
                 expect(
@@ -293,7 +293,7 @@ extension Switchboard {
     ) -> Prepared {
         let wanted = clients[client].unnamed
         let (present, presence) = servers[server].statements.unnamed
-        if wanted == present {
+        if wanted == present, presence != .unknown {
             if case .underWay(let other) = presence, other != servers[server].replies.segment {
                 hold(client, .ledger, into: &actions)
                 return .wait
@@ -340,7 +340,9 @@ extension Switchboard {
     // MARK: Answers of ours
 
     /// Writes the replies whose turn has come and which are ours to give.
+    /// Never in the middle of a message that is being relayed.
     mutating func answer(from server: ServerID, now: Instant, into actions: inout ActionList) {
+        if servers[server].restBytes > 0, servers[server].rest == .relay { return }
         while let reply = servers[server].replies.takeAnswer() {
             guard let client = servers[server].client else { continue }
             switch reply.request {
@@ -382,15 +384,19 @@ extension Switchboard {
     mutating func skipped(_ reply: ExpectedReply, from server: ServerID) {
         switch (reply.request, reply.disposition) {
         case (.parse, .forward), (.parse, .swallow):
+            if reply.statement == ExpectedReply.none { break }
             if case .underWay = servers[server].statements.presence(reply.statement) {
                 servers[server].statements.forget(reply.statement)
-                statements.letGo(reply.statement)
             }
-        case (.parseUnnamed, _):
+            statements.letGo(reply.statement)
+        case (.parseUnnamed, _), (.query, _):
             forgetUnnamed(of: server)
+            servers[server].statements.setUnnamed(ExpectedReply.none, .unknown)
         case (.close, .swallow) where reply.statement != ExpectedReply.none:
-            // The eviction did not happen: the server still has it.
-            servers[server].statements.parseSent(reply.statement, segment: 0)
+            // The eviction did not happen: the server still has it, whatever was to become of it afterwards.
+            if servers[server].statements.presence(reply.statement) == .absent {
+                servers[server].statements.parseSent(reply.statement, segment: 0)
+            }
             servers[server].statements.confirm(reply.statement)
         default:
             break
@@ -414,8 +420,10 @@ extension Switchboard {
     }
 
     /// DEALLOCATE ALL or DISCARD ALL has run for this client on this server.
-    mutating func forgetAll(of client: ClientID, and server: ServerID) {
-        for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
+    mutating func forgetAll(of client: ClientID?, and server: ServerID) {
+        if let client {
+            for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
+        }
         for statement in servers[server].statements.takeAllConfirmed() { statements.letGo(statement) }
     }
 
@@ -438,7 +446,10 @@ extension Switchboard {
             case .statement:
                 break
             }
-            if let server, !servers[server].replies.isSettled {
+            if let server,
+                !servers[server].replies.isEmpty || servers[server].replies.copyIn != .none
+                    || servers[server].restBytes > 0
+            {
                 hold(client, .ledger, into: &actions)
                 return .wait
             }
@@ -446,9 +457,13 @@ extension Switchboard {
             guard status != .failed else { return nil }
             let number = names.change(name, to: ExpectedReply.none, segment: segment)
             statements.letGo(names.confirm(number, statement: ExpectedReply.none))
-            actions.send(to: .client(client)) {
-                $0.commandComplete("DEALLOCATE")
-                $0.readyForQuery(status)
+            actions.send(to: .client(client)) { $0.commandComplete("DEALLOCATE") }
+            if let server, servers[server].replies.isBatchOpen {
+                // What came before has no Sync: a query ends that batch, so the server says how it ends.
+                expect(.sync, of: client, from: server, now: now)
+                actions.send(to: .server(server)) { $0.message(.sync) }
+            } else {
+                actions.send(to: .client(client)) { $0.readyForQuery(status) }
             }
             return .took(message.length)
         }

@@ -206,6 +206,7 @@ extension Switchboard {
         let settings = pools[servers[server].pool].settings
         switch roster.state(server) {
         case .opening:
+            if settings.serverConnectTimeout.isZero { return }
             guard now >= servers[server].openedAt + settings.serverConnectTimeout else {
                 return wake(server, after: settings.serverConnectTimeout, from: servers[server].openedAt)
             }
@@ -213,10 +214,16 @@ extension Switchboard {
             loginFailed(server, Refusal(text), now: now, into: &actions)
             closeServer(server, because: text, now: now, into: &actions)
         case .cancelling:
+            if servers[server].phase == .cancelRequest, let victim = servers[server].victim,
+                servers.contains(victim)
+            {
+                // It may still be delivered, to whoever is served by then.
+                servers[victim].poison("a cancel request may be under way")
+            }
             actions.append(.drop(.server(server)))
             forgetServer(server, because: "connect timeout", now: now, into: &actions)
         case .testing:
-            guard servers[server].errand != .none else { return }
+            guard servers[server].errand != .none, !settings.serverConnectTimeout.isZero else { return }
             guard now >= servers[server].requestAt + settings.serverConnectTimeout else {
                 return wake(server, after: settings.serverConnectTimeout, from: servers[server].requestAt)
             }

@@ -39,6 +39,8 @@ public struct Switchboard: ~Copyable {
 
     public internal(set) var mode = OperatingMode.active
     public internal(set) var shutdown = ShutdownMode.none
+    /// The last action has been `.exit`.
+    var isExiting = false
     var connectionCount: UInt64 = 0
     /// Clients that only carry a cancel request; they have their own room.
     public internal(set) var cancelRequests = 0
@@ -46,6 +48,8 @@ public struct Switchboard: ~Copyable {
     public internal(set) var consolePool: PoolID?
     /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
     var waitingCancels: [(asker: ClientID, client: ClientID, epoch: UInt64)] = []
+    /// A server is being closed so that another pool can open one: its own pool must not take the place.
+    var isMakingRoom = false
     /// Some user has an idle limit of its own.
     var hasIdleLimits = false
     var consoleMessages: [ConsoleMessage] = []

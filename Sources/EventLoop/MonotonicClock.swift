@@ -8,11 +8,21 @@ package enum MonotonicClock {
 }
 
 /// The clock on the wall, for log lines and `SHOW` only.
-package enum WallClock {
+package enum SystemTime {
     /// Since 1970.
     package static func nanoseconds() -> UInt64 { linux_wall_nanoseconds() }
     /// Since 1970.
     package static func seconds() -> Double { Double(linux_wall_nanoseconds()) / 1e9 }
+
+    /// What the local zone is ahead of UTC now, in seconds, and its short name.
+    package static func zone() -> (offsetSeconds: Int, name: ByteString) {
+        let now = Int64(seconds())
+        var room = [CChar](repeating: 0, count: 64)
+        let count = linux_local_time(now, &room, room.count)
+        let bytes = room.prefix(Int(count)).map { UInt8(bitPattern: $0) }
+        let name = bytes.lastIndex(of: 0x20).map { Array(bytes[($0 + 1)...]) } ?? []
+        return (linux_zone_offset(now), ByteString(name))
+    }
 }
 
 /// Secrets from the kernel.

@@ -18,8 +18,6 @@ public final class ClientStatements {
         var changes: UInt32
     }
 
-    /// The name whose second Parse is being answered with an error.
-    public var duplicate: ByteString = ""
     private var entries: [Entry] = []
     private var free: [UInt32] = []
     private var numbers: ByteMap<UInt32>
@@ -42,6 +40,14 @@ public final class ClientStatements {
         if entry.changes > 0, entry.segment != segment { return .inDoubt }
         let statement = entry.changes > 0 ? entry.pending : entry.committed
         return statement == ExpectedReply.none ? .unknown : .statement(statement)
+    }
+
+    /// The number under which a name is known, or `none`.
+    public func number(of name: ByteView) -> UInt32 { numbers.value(name) ?? ExpectedReply.none }
+
+    /// The name that has this number.
+    public func name(_ number: UInt32) -> ByteString {
+        number < entries.count ? entries[Int(number)].name : ""
     }
 
     /// The name will mean this statement (or, with `none`, nothing) once the reply has come. The number that the

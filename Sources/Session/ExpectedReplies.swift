@@ -24,7 +24,8 @@ public enum Disposition: UInt8, BitwiseCopyable, Sendable {
 public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     public var request: Request
     public var disposition: Disposition
-    /// The statement that a Parse prepares or a Close of ours drops, or `none`.
+    /// The statement that a Parse prepares or a Close of ours drops, or `none`; for `duplicateName` the number of the
+    /// name that is taken.
     public var statement: UInt32
     /// The client's name for it (see `ClientStatements`), or `none`.
     public var name: UInt32
@@ -57,6 +58,9 @@ public struct ExpectedReplies: ~Copyable {
     public private(set) var skipsToSync = false
     /// Where a COPY FROM STDIN stands.
     public private(set) var copyIn = CopyIn.none
+    /// Extended requests were sent, and no Sync behind them yet: the server is in a transaction of their own, whatever
+    /// it said last.
+    public fileprivate(set) var isBatchOpen = false
     /// Syncs recorded so far; tells the segments of a pipeline apart.
     public private(set) var segment: UInt32 = 0
 
@@ -75,7 +79,7 @@ public struct ExpectedReplies: ~Copyable {
     public var isFull: Bool { entries.count >= Self.limit }
     public var front: ExpectedReply? { entries.first }
     /// Nothing is owed and nothing is being skipped or copied: with an idle transaction the server is free.
-    public var isSettled: Bool { entries.isEmpty && !skipsToSync && copyIn == .none }
+    public var isSettled: Bool { entries.isEmpty && !skipsToSync && !isBatchOpen && copyIn == .none }
 
     // MARK: Requests
 
@@ -86,7 +90,17 @@ public struct ExpectedReplies: ~Copyable {
             guard reply.request == .sync else { return }
             skipsToSync = false
         }
-        if reply.request == .sync { segment &+= 1 }
+        switch reply.request {
+        case .sync:
+            segment &+= 1
+            isBatchOpen = false
+        case .query, .functionCall:
+            isBatchOpen = false
+        case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close:
+            isBatchOpen = true
+        case .copyEnd:
+            break
+        }
         entries.append(reply)
     }
 
@@ -162,6 +176,7 @@ public struct ExpectedReplies: ~Copyable {
         else { return nil }
         copyIn = .taking
         var crossedOut = 0
+        defer { if crossedOut > 0, front.request == .execute { isBatchOpen = true } }
         var index = 1
         while index < entries.count {
             switch entries[index].request {
@@ -210,7 +225,9 @@ public struct ExpectedReplies: ~Copyable {
         case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close, .copyEnd:
             return .outOfStep
         }
-        return completing { _ in true }
+        let verdict = completing { _ in true }
+        while entries.first?.request == .copyEnd { entries.removeFirst() }
+        return verdict
     }
 
     /// The next entry when its turn has come and its reply is ours to write; marks without replies are dropped
@@ -247,6 +264,7 @@ extension ExpectedReplies {
     public mutating func takeAll() -> [ExpectedReply] {
         var all: [ExpectedReply] = []
         while let entry = removeFirst() { all.append(entry) }
+        isBatchOpen = false
         return all
     }
 }

@@ -68,6 +68,10 @@ public struct ParameterTable: ~Copyable {
 
     // MARK: Sets
 
+    /// Different sets and different values held now; an unused table holds one of each.
+    public var setCount: Int { sets.count }
+    public var valueCount: Int { values.count }
+
     public mutating func hold(again set: ParameterSetID) { sets.hold(again: set.number) }
 
     public mutating func letGo(_ set: ParameterSetID) {

@@ -5,6 +5,8 @@
 public struct ServerStatements: ~Copyable {
     public enum Presence: Equatable, Sendable {
         case absent
+        /// A request that would have settled it was skipped: it may be there or not.
+        case unknown
         /// Its Parse was sent in this segment of the pipeline, and not answered yet.
         case underWay(segment: UInt32)
         case prepared

@@ -2,10 +2,8 @@ import Daemon
 import Glibc
 import Primitives
 
-/// Top-level code belongs to the main actor; everything that starts threads or hands callbacks to C is called from
-/// here on in functions that do not.
-nonisolated func words() -> [ByteString] {
-    CommandLine.arguments.dropFirst().map { ByteString($0) }
-}
+/// Top-level code belongs to the main actor; everything that starts threads or hands callbacks to C is called
+/// from here on in functions that do not.
+nonisolated func start() -> Int32 { Program.run(Program.commandLine) }
 
-exit(Program.run(words()))
+exit(start())

@@ -184,6 +184,51 @@ import Testing
         _ = linux_close(a)
     }
 
+    @Test func closingDeliversWhatTheKernelHasNotTakenYet() throws {
+        var worker = try worker()
+        let (link, a) = client(of: &worker)
+        worker.engine.target = link
+        worker.engine.appetiteBytes = 0
+        let part = String(repeating: "0123456789", count: 2_000)
+        for _ in 0..<50 {
+            say(part, a)
+            worker.turn(longest: .milliseconds(20))
+        }
+        worker.engine.appetiteBytes = .max
+        worker.engine.orders = [.close(link)]
+        say("tail", a)
+        for _ in 0..<100 where worker.lingering.count == 0 { worker.turn(longest: .milliseconds(5)) }
+        var received = ""
+        for _ in 0..<500 where !received.hasSuffix("tail") {
+            received += text(from: a)
+            worker.turn(longest: .milliseconds(1))
+        }
+        #expect(received.utf8.count == 50 * part.utf8.count + 4)
+        _ = linux_close(a)
+        for _ in 0..<100 where worker.lingering.count > 0 { worker.turn(longest: .milliseconds(20)) }
+        let lingering = worker.lingering.count
+        #expect(lingering == 0)
+    }
+
+    @Test func lingeringEndsInTimeWhenNobodyReads() throws {
+        var worker = try worker()
+        let (link, a) = client(of: &worker)
+        worker.engine.orders = [.close(link)]
+        worker.engine.deadline = .zero
+        say("unread", a)
+        // The order comes before the bytes are read: they are unread when the link is closed.
+        let place = worker.clients.find(link.handle)
+        place?.pointee.flags.insert(.paused)
+        worker.turn(longest: .milliseconds(5))
+        var lingering = worker.lingering.count
+        #expect(lingering == 1)
+        say(String(repeating: "x", count: 10_000), a)
+        for _ in 0..<300 where worker.lingering.count > 0 { worker.turn(longest: .milliseconds(10)) }
+        lingering = worker.lingering.count
+        #expect(lingering == 0)
+        _ = linux_close(a)
+    }
+
     @Test func aBrokenLinkEndsAfterTheListIsDone() throws {
         var worker = try worker()
         let (link, a) = client(of: &worker)

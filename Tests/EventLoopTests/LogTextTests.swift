@@ -11,7 +11,7 @@ import Testing
 
     @Test func plainTextStays() {
         #expect(
-            cleaned(Array("C-0x1: db/user@[::1]:5 grüße 日本 🦒".utf8)) == "C-0x1: db/user@[::1]:5 grüße 日本 🦒")
+            cleaned(Array("db/user@[::1]:5 grüße 日本 🦒".utf8)) == "db/user@[::1]:5 grüße 日本 🦒")
     }
 
     @Test func controlBytesAreEscaped() {

@@ -5,7 +5,8 @@ import pytest
 from wire import PROTOCOL_3_0, Closed, Refused, Wire, errors, packet
 
 TRACKED = [
-    pytest.param("application_name", "my app", marks=pytest.mark.recent), ("DateStyle", "German, DMY"), ("TimeZone", "Asia/Tokyo"),
+    pytest.param("application_name", "my app", marks=pytest.mark.recent),
+    ("DateStyle", "German, DMY"), ("TimeZone", "Asia/Tokyo"),
     ("client_encoding", "LATIN1"), ("standard_conforming_strings", "off"),
 ]
 

@@ -91,13 +91,13 @@ def parse(sql, name="", types=()):
     return message("P", _text(name) + _text(sql) + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
-def bind(values=(), name="", portal=""):
-    """A Bind with text parameters and text results."""
+def bind(values=(), name="", portal="", binary=False):
+    """A Bind with text parameters; results in text unless `binary`."""
     body = _text(portal) + _text(name) + struct.pack("!HH", 0, len(values))
     for value in values:
         data = None if value is None else value if isinstance(value, bytes) else str(value).encode()
         body += struct.pack("!i", -1) if data is None else struct.pack("!i", len(data)) + data
-    return message("B", body + struct.pack("!H", 0))
+    return message("B", body + (struct.pack("!HH", 1, 1) if binary else struct.pack("!H", 0)))
 
 
 def describe(kind, name=""):

@@ -189,6 +189,8 @@ uint32_t linux_effective_user(void);
 const char *linux_environment(const char *name);
 // "YYYY-MM-DD HH:MM:SS" (19 bytes) and the zone's name behind it, separated by a zero; bytes written.
 size_t linux_local_time(int64_t seconds, char *room, size_t count);
+// What the local zone is ahead of UTC at that time, in seconds.
+long linux_zone_offset(int64_t seconds);
 // "Mon DD HH:MM:SS" for syslog.
 size_t linux_syslog_time(int64_t seconds, char *room, size_t count);
 // A datagram socket on a path ('@' means abstract), as for /dev/log and NOTIFY_SOCKET; never blocks.

@@ -1,0 +1,47 @@
+import Config
+import Engine
+import Primitives
+import Session
+
+struct ShowLists: ShowCommand {
+    static let words = "SHOW LISTS"
+    static let doc = "How many there are of everything."
+    static let columns: [Column<(list: ByteString, items: Int)>] = [
+        .text("list", "What is counted") { $0.list },
+        .int4("items", "How many there are") { $0.items },
+    ]
+
+    static func rows(
+        _ switchboard: borrowing Switchboard, at moment: Moment
+    ) -> [(list: ByteString, items: Int)] {
+        var loggingIn = 0
+        for client in switchboard.clientIDs {
+            switch switchboard.clients[client].phase {
+            case .startup, .authenticating: loggingIn += 1
+            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .console, .cancelRequest: break
+            }
+        }
+        var databases = 0
+        for database in switchboard.databaseIDs where !switchboard.databases[database].isRemoved {
+            databases += 1
+        }
+        let clients = switchboard.clients.count
+        let servers = switchboard.servers.count
+        return [
+            ("databases", databases),
+            ("users", switchboard.users.count),
+            ("peers", switchboard.snapshot.peers.count),
+            ("pools", switchboard.pools.count),
+            ("peer_pools", 0),
+            ("free_clients", Int(switchboard.clients.slotCount) - clients),
+            ("used_clients", clients),
+            ("login_clients", loggingIn),
+            ("free_servers", Int(switchboard.servers.slotCount) - servers),
+            ("used_servers", servers),
+            ("dns_names", 0),
+            ("dns_zones", 0),
+            ("dns_queries", 0),
+            ("dns_pending", 0),
+        ]
+    }
+}

@@ -1,0 +1,136 @@
+import Engine
+import Primitives
+import Session
+import Wire
+
+/// Who may give a command.
+enum Audience: Equatable, Sendable {
+    /// Names in `admin_users` and in `stats_users`.
+    case everybody
+    /// Names in `admin_users` only.
+    case admins
+}
+
+/// The time of an event, and how to write it.
+struct Moment: Sendable {
+    let now: Instant
+    let clock: WallClock
+    /// A KILL of everything is in force.
+    let isKilled: Bool
+}
+
+/// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they look.
+protocol ShowCommand: Sendable {
+    associatedtype Row
+    /// "SHOW POOLS"; the second word is what is looked for.
+    static var words: String { get }
+    /// What it shows, in one sentence.
+    static var doc: String { get }
+    static var columns: [Column<Row>] { get }
+    static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [Row]
+}
+
+extension ShowCommand {
+    static var headers: [ColumnHeader] { columns.map(\.header) }
+
+    /// Every row as its values.
+    static func cells(_ switchboard: borrowing Switchboard, at moment: Moment) -> [[Cell]] {
+        let columns = columns
+        return rows(switchboard, at: moment).map { row in columns.map { $0.value(row) } }
+    }
+
+    /// Writes the DataRows without keeping them.
+    static func write(
+        _ switchboard: borrowing Switchboard, at moment: Moment, _ formats: ResultFormats,
+        into buffer: inout ByteBuffer
+    ) {
+        let columns = columns
+        for row in rows(switchboard, at: moment) { buffer.dataRow(columns.map { $0.value(row) }, formats) }
+    }
+}
+
+/// A command that does something.
+protocol OrderCommand: Sendable {
+    /// "PAUSE", or two words for one that is told by its argument: "SHOW HELP".
+    static var words: String { get }
+    /// What stands behind the words: "[db]".
+    static var usage: String { get }
+    static var doc: String { get }
+    static var audience: Audience { get }
+    /// Whether this can be its argument at all; otherwise the text is no command.
+    static func accepts(_ argument: ByteString) -> Bool
+    /// Does it; who may do it has been checked.
+    static func run(_ call: inout Call, on switchboard: inout Switchboard, into actions: inout ActionList)
+        -> Outcome
+}
+
+extension OrderCommand {
+    static var usage: String { "" }
+    static var audience: Audience { .admins }
+    static func accepts(_ argument: ByteString) -> Bool { true }
+}
+
+/// One command on its way through a client's connection.
+struct Call {
+    let client: ClientID
+    /// Empty when there was none.
+    let argument: ByteString
+    let now: Instant
+    /// What the desk remembers from command to command.
+    var memory: Memory
+}
+
+/// What has to be known beyond the switchboard, of earlier commands of whichever client.
+struct Memory: Equatable, Sendable {
+    /// Databases that KILL has paused, so that a RESUME without a name can lift it.
+    var killed: Set<DatabaseID> = []
+    /// The last KILL was for all of them.
+    var killedAll = false
+}
+
+/// What a command came to.
+enum Outcome: Equatable, Sendable {
+    case done(ByteString)
+    /// Done, with a notice before the tag.
+    case noticed(ByteString, detail: ByteString?, tag: ByteString)
+    /// Answered when this is over.
+    case waits(ConsoleWait)
+    case failed(Refusal)
+    /// Answered, and then the pooler ends; without a tag there is no answer.
+    case ends(ShutdownMode, ByteString?)
+}
+
+extension Outcome {
+    static func failed(_ text: ByteString, detail: ByteString? = nil) -> Outcome {
+        .failed(.console(text, detail: detail))
+    }
+}
+
+/// The console's errors. PgBouncer's texts, nearly all with its one code.
+extension Refusal {
+    static func console(
+        _ text: ByteString, state: ByteString = "08P01", detail: ByteString? = nil, hint: ByteString? = nil
+    ) -> Refusal {
+        Refusal(text, state: state, severity: .error, detail: detail, hint: hint)
+    }
+
+    static var adminAccessNeeded: Refusal { .console("admin access needed") }
+    static var badArguments: Refusal { .console("bad arguments") }
+    static var canceledCommand: Refusal {
+        .console("canceling statement due to user request", state: "57014")
+    }
+    static var reloadFailed: Refusal {
+        .console("RELOAD failed, see logs for additional details", state: "F0000")
+    }
+    /// Quotes what was asked for, as far as it fits.
+    static func invalidCommand(_ text: ByteString) -> Refusal {
+        var quoted = text
+        if text.count > Limits.quotedBytes {
+            quoted = ByteString(Array(text.bytes.prefix(Limits.quotedBytes))).appending("...")
+        }
+        return .console(ByteString("invalid command '").appending(quoted).appending("', use SHOW HELP;"))
+    }
+    static func noSuchDatabase(_ name: ByteString) -> Refusal {
+        .console(ByteString("no such database: ").appending(name))
+    }
+}

@@ -1,0 +1,16 @@
+/// Bounds of the console; everything it keeps for a client is one of these or smaller.
+enum Limits {
+    /// Longest command word, argument, and value of SET, in bytes; PgBouncer's.
+    static let wordBytes = 15
+    static let argumentBytes = 63
+    static let valueBytes = 255
+    /// What an error quotes of a command that it does not know, in bytes.
+    static let quotedBytes = 400
+    /// Prepared statements and open portals of one client.
+    static let statements = 1000
+    static let portals = 32
+    /// Names of statements and portals that are remembered, in bytes.
+    static let nameBytes = 1024
+    /// Replies to commands that came in one go, in bytes; who asks for more than this without reading is closed.
+    static let replyBytes = 64 * 1024 * 1024
+}

@@ -1,0 +1,77 @@
+import Config
+import Console
+import Engine
+import Primitives
+
+/// The switchboard and the console beside it: what a worker drives.
+struct Pooler: ~Copyable, EngineSeam {
+    private var switchboard: Switchboard
+    private var desk: ConsoleDesk
+
+    init(_ switchboard: consuming Switchboard, clock: WallClock) {
+        self.switchboard = switchboard
+        desk = ConsoleDesk(clock: clock)
+    }
+
+    mutating func accepted(
+        peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
+    ) -> ClientID? {
+        switchboard.accepted(peer: peer, local: local, now: now, into: &actions)
+    }
+
+    mutating func received(
+        _ bytes: ByteView, from link: LinkID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        switchboard.received(bytes, from: link, now: now, into: &actions)
+    }
+
+    mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
+        switchboard.ended(link, end, now: now, into: &actions)
+    }
+
+    mutating func serverOpened(
+        _ server: ServerID, remote: SocketAddress, local: SocketAddress, now: Instant,
+        into actions: inout ActionList
+    ) {
+        switchboard.serverOpened(server, remote: remote, local: local, now: now, into: &actions)
+    }
+
+    mutating func serverFailed(
+        _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.serverFailed(server, failure, now: now, into: &actions)
+    }
+
+    mutating func congested(_ link: LinkID, into actions: inout ActionList) {
+        switchboard.congested(link, into: &actions)
+    }
+
+    mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList) {
+        switchboard.drained(link, now: now, into: &actions)
+    }
+
+    mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
+        switchboard.deadlinePassed(now: now, into: &actions)
+    }
+
+    mutating func reloaded(
+        _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.reloaded(snapshot, for: console, now: now, into: &actions)
+    }
+
+    mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
+        switchboard.reloadFailed(for: console, now: now, into: &actions)
+    }
+
+    mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList) {
+        switchboard.signalled(order, now: now, into: &actions)
+    }
+
+    var nextDeadline: Instant? { switchboard.nextDeadline }
+    var hasConsoleWork: Bool { switchboard.hasConsoleWork }
+
+    mutating func serveConsole(now: Instant, into actions: inout ActionList) {
+        desk.serve(&switchboard, now: now, into: &actions)
+    }
+}
