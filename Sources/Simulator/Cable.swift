@@ -38,9 +38,7 @@ final class Cable {
     var isClosing = false
     var wasDropped = false
     var farHasHeardOfEnd = false
-    /// Bytes put on it by the list that is being carried out, to tell them from older ones.
-    var putInThisList = 0
-    /// Bytes of its message that the engine has announced to the peer are not counted here: the engine may hold.
+    /// It is to be offered what it keeps when the list has come to its end.
     var isOffering = false
 
     init(link: LinkID, far: Far, random: Random) {

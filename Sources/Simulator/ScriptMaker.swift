@@ -46,7 +46,7 @@ struct ScriptMaker {
         let rounds = 1 + random.below(40)
         for _ in 0..<rounds { round() }
         // Whatever a cancel left of a transaction; and in session mode others wait for the server.
-        steps += [.await, .query("rollback"), .await]
+        steps += [.await, .sync, .query("rollback"), .await]
         if does(.terminates) || scenario.mode == .session { steps.append(.terminate) }
         script.steps = steps
         return script

@@ -62,7 +62,6 @@ extension World {
         if case .server(let server) = cable.far { checkPut(view, on: server, cable, from: source) }
         if cable.farIsGone { return }
         cable.outgoing.append(view)
-        cable.putInThisList += view.count
         touched.append(cable)
         if !cable.peerReadIsDue { arrangePeerRead(cable) }
     }
@@ -103,7 +102,6 @@ extension World {
     /// After each list: what was noted during it, then the oracles.
     func finishEvent() {
         for cable in touched {
-            cable.putInThisList = 0
             if cable.isOpen, !cable.isCongested, cable.outgoing.count > window {
                 cable.isCongested = true
                 followUps.append(.congested(cable))

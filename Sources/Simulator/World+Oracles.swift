@@ -69,12 +69,20 @@ extension World {
             if cable.link.isClient { return }
         case .asker(let asker):
             let owner = asker.target.number
-            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && $0.owner == owner && $0.cable?.isOpen == true }
+            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && serves($0, asker.target) }
             if asker.isRight, asker.waits, asker.wasKept, isUnderWay, asker.target.cable?.isOpen == true, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
                 found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
             }
         case .client: break
         }
+    }
+
+    /// Whether the engine has given this server to this client.
+    private func serves(_ server: SimulatedServer, _ client: SimulatedClient) -> Bool {
+        guard server.cable?.isOpen == true, engine.servers.contains(server.id),
+            case .client(let id)? = client.cable?.link
+        else { return false }
+        return engine.servers[server.id].client == id
     }
 
     func noteEnded(_ cable: Cable) {
@@ -156,11 +164,33 @@ extension World {
 
     // MARK: O9 liveness
 
+    /// For the trace: what the engine believes at the end.
+    private func sayWhoHasWhat() {
+        guard trace != nil else { return }
+        for server in servers where server.cable?.isOpen == true && engine.servers.contains(server.id) {
+            let client = engine.servers[server.id].client.map { LinkID.client($0).shown } ?? "nobody"
+            let state = engine.serverState(server.id).map { "\($0)" } ?? "none"
+            say(
+                "server \(server.number) \(LinkID.server(server.id).shown) \(state), of \(client), owes "
+                    + "\(engine.servers[server.id].replies.count), cancels \(engine.servers[server.id].cancels), "
+                    + "poison \(engine.servers[server.id].poison.map { "\($0)" } ?? "no"), holds "
+                    + "\(engine.servers[server.id].holds.rawValue)")
+        }
+        for client in clients {
+            guard let cable = client.cable, cable.isOpen, case .client(let id) = cable.link else { continue }
+            say(
+                "client \(client.number) \(cable.link.shown) \(engine.clients[id].phase), holds "
+                    + "\(engine.clients[id].holds.rawValue), rest \(engine.clients[id].restBytes), unread "
+                    + "\(cable.arrived.count), \(client.phase)")
+        }
+    }
+
     func checkLiveness() {
         for client in clients where client.phase != .ended {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
             if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
             if !isAtEnd || !client.isSettled {
+                sayWhoHasWhat()
                 return found(
                     "O9 client \(client.number) waits for ever: \(client.phase), step \(client.place) of "
                         + "\(client.script.steps.count), ideal needs \(client.ideal.need)")
@@ -175,6 +205,7 @@ extension World {
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
                 client.ideal.input.isEmpty, engine.clients[id].pin == nil
             {
+                sayWhoHasWhat()
                 found("O9 idle client \(client.number) in slot \(slot) keeps its server")
             }
         }

@@ -36,8 +36,30 @@ struct Simulate {
             print("simulate: unknown argument \(unknown)")
             return 2
         }
+        if flags.contains("--shrink"), let seed { return shrink(seed) }
         if let seed { return one(Scenario.make(seed: seed), name: "--seed \(seed)") }
+        if let file { return replay(file) }
         return many()
+    }
+
+    private func replay(_ file: String) -> Int32 {
+        guard let text = TextFile.read(file), let scenario = Scenario(text: text) else {
+            print("simulate: \(file) is no script")
+            return 2
+        }
+        return one(scenario, name: "--script \(file)")
+    }
+
+    private func shrink(_ seed: UInt64) -> Int32 {
+        guard var shrink = Shrink(Scenario.make(seed: seed)) else {
+            print("simulate: seed \(seed) finds nothing")
+            return 2
+        }
+        shrink.run()
+        let name = file ?? "seed-\(seed).simscript"
+        TextFile.write(shrink.scenario.text, to: name)
+        print("simulate: \(shrink.runs) runs; written to \(name)")
+        return one(shrink.scenario, name: "--script \(name)")
     }
 
     private func one(_ scenario: Scenario, name: String) -> Int32 {

@@ -31,9 +31,8 @@ struct HandOver {
 
     /// Anything on the way to it but what it ignores outside a COPY: the rest of one that has failed.
     private var hasRequests: Bool {
-        let older = max(0, cable.outgoing.count - cable.putInThisList)
         var queue = server.backend.input
-        queue.append(cable.outgoing.slice(0, older))
+        queue.append(cable.outgoing.slice(0, cable.outgoing.count))
         while let header = queue.header, header.length <= queue.count {
             guard [0x64, 0x63, 0x66, 0x48].contains(header.kind) else { return true }
             queue.removeFirst(header.length)
