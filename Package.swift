@@ -64,8 +64,10 @@ let package = Package(
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
         tests("Simulator", ["Primitives", "Simulator"]),
         tests("Session", ["Primitives", "Wire", "Session"]),
+        tests("Session", ["Primitives", "Wire", "Config", "Session"]),
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
+        tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
     ])

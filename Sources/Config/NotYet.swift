@@ -29,22 +29,17 @@ enum NotYet {
             case .any, .trust, .plain, .md5, .scramSHA256: false
             }
         },
-        Row(setting: "auth_user", sentence: "auth_query is not available yet; put the users into auth_file") {
-            $0.global.authUser != nil
-        },
         Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
             $0.global.soReuseport && !$0.peers.isEmpty
         },
     ]
 
-    struct DatabaseRow: Sendable {
-        let sentence: String
-        let applies: @Sendable (DatabaseEntry) -> Bool
-    }
+    /// `auth_user` is accepted, because everybody in auth_file gets in all the same; the log says what is missing.
+    static let authQueryWarning =
+        "auth_query is not available yet: only the users in auth_file can log in, auth_user is not used"
 
-    static let databaseRows: [DatabaseRow] = [
-        DatabaseRow(sentence: "auth_user is not available yet; put the users into auth_file") {
-            $0.authUser != nil
-        }
-    ]
+    static func needsAuthQuery(_ snapshot: Snapshot) -> Bool {
+        snapshot.global.authUser != nil || snapshot.databases.contains { $0.authUser != nil }
+            || snapshot.autoDatabase?.authUser != nil
+    }
 }

@@ -169,10 +169,8 @@ private struct Loader {
         for row in NotYet.rows where row.applies(snapshot) {
             if let line = settingLines[row.setting] { refuse(line, row.sentence) }
         }
-        for database in snapshot.databases + [snapshot.autoDatabase].compactMap(\.self) {
-            for row in NotYet.databaseRows where row.applies(database) {
-                if let line = databaseLines[database.name] { refuse(line, row.sentence) }
-            }
+        if NotYet.needsAuthQuery(snapshot) {
+            notices.append(ConfigNotice(level: .warning, text: NotYet.authQueryWarning))
         }
     }
 }

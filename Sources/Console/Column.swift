@@ -134,8 +134,8 @@ extension ByteBuffer {
         append(uint32: UInt32(truncatingIfNeeded: value))
     }
 
-    /// A whole number as PostgreSQL's `numeric_send` writes it: how many digits to the base 10 000, the weight of
-    /// the first, sign, digits behind the point, and the digits without zeros at the end.
+    /// A whole number as PostgreSQL's `numeric_send` writes it: how many digits to the base 10 000, the
+    /// weight of the first, sign, digits behind the point, and the digits without zeros at the end.
     private mutating func append(binaryNumeric value: UInt64) {
         var digits: [UInt16] = []
         var rest = value

@@ -1,7 +1,8 @@
 import Primitives
 import Session
 
-/// A command as it was typed: one of two forms, with quotes undone (PgBouncer's regular expressions, by hand).
+/// A command as it was typed: one of two forms, with quotes undone (PgBouncer's regular expressions, by
+/// hand).
 enum CommandText: Equatable {
     /// `WORD [ARGUMENT] [;]`; no argument is an empty one.
     case plain(word: ByteString, argument: ByteString)

@@ -19,7 +19,8 @@ struct Moment: Sendable {
     let isKilled: Bool
 }
 
-/// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they look.
+/// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they
+/// look.
 protocol ShowCommand: Sendable {
     associatedtype Row
     /// "SHOW POOLS"; the second word is what is looked for.
@@ -124,10 +125,11 @@ extension Refusal {
     }
     /// Quotes what was asked for, as far as it fits.
     static func invalidCommand(_ text: ByteString) -> Refusal {
-        var quoted = text
-        if text.count > Limits.quotedBytes {
-            quoted = ByteString(Array(text.bytes.prefix(Limits.quotedBytes))).appending("...")
-        }
+        var length = min(text.count, Limits.quotedBytes)
+        // Not in the middle of a character.
+        while length > 0, length < text.count, text.bytes[length] & 0xC0 == 0x80 { length -= 1 }
+        var quoted = ByteString(Array(text.bytes.prefix(length)))
+        if length < text.count { quoted = quoted.appending("...") }
         return .console(ByteString("invalid command '").appending(quoted).appending("', use SHOW HELP;"))
     }
     static func noSuchDatabase(_ name: ByteString) -> Refusal {

@@ -3,8 +3,8 @@ import Primitives
 import Session
 import Wire
 
-/// The extended query protocol (manual: "Extended Query"). Commands have no parameters; the columns of a result are
-/// known before it is executed.
+/// The extended query protocol (manual: "Extended Query"). Commands have no parameters; the columns of a
+/// result are known before it is executed.
 extension ConsoleDesk {
     mutating func extended(
         _ kind: ClientMessageKind, _ message: ConsoleMessage, on switchboard: inout Switchboard, now: Instant,

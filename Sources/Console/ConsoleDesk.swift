@@ -6,11 +6,11 @@ import Wire
 
 /// The admin console: the pseudo-database `pgbouncer`, where operators look at the pooler and give it orders.
 ///
-/// The driver calls `serve` after every event that leaves the switchboard with console work. Commands are rows of
-/// `CommandTable`, one file each in `Commands/`; a table's columns are rows of name, type, meaning and value.
-/// `CommandText` finds a command's words; `ConsoleDesk` gives it to whoever may have it, by Query here and by the
-/// extended protocol in `+Extended`. A command that has to wait (PAUSE, WAIT_CLOSE, RELOAD) is answered when the
-/// switchboard says so; meanwhile its client is not read, and all others are served.
+/// The driver calls `serve` after every event that leaves the switchboard with console work. Commands are
+/// rows of `CommandTable`, one file each in `Commands/`; a table's columns are rows of name, type, meaning
+/// and value. `CommandText` finds a command's words; `ConsoleDesk` gives it to whoever may have it, by Query
+/// here and by the extended protocol in `+Extended`. A command that has to wait (PAUSE, WAIT_CLOSE, RELOAD)
+/// is answered when the switchboard says so; meanwhile its client is not read, and all others are served.
 package struct ConsoleDesk: ~Copyable {
     /// The driver may hand in a new one when the zone's offset changes.
     package var clock: WallClock

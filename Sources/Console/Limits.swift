@@ -11,6 +11,7 @@ enum Limits {
     static let portals = 32
     /// Names of statements and portals that are remembered, in bytes.
     static let nameBytes = 1024
-    /// Replies to commands that came in one go, in bytes; who asks for more than this without reading is closed.
+    /// Replies to commands that came in one go, in bytes; who asks for more than this without reading is
+    /// closed.
     static let replyBytes = 64 * 1024 * 1024
 }

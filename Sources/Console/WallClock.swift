@@ -6,7 +6,8 @@ package struct WallClock: Equatable, Sendable {
     /// Seconds since 1970, and the monotonic instant of the same moment.
     package var startSeconds: Double
     package var startInstant: Instant
-    /// What the local zone is ahead of UTC, in seconds (west of Greenwich it is negative), and its short name.
+    /// What the local zone is ahead of UTC, in seconds (west of Greenwich it is negative), and its short
+    /// name.
     package var zoneOffsetSeconds: Int
     package var zoneName: ByteString
 
@@ -22,7 +23,7 @@ package struct WallClock: Equatable, Sendable {
     /// `YYYY-MM-DD HH:MM:SS TZ`.
     func text(_ instant: Instant) -> ByteString {
         let offset = max(-86_400, min(86_400, zoneOffsetSeconds))
-        let start = min(max(0, startSeconds), 1e11)
+        let start = startSeconds > 0 ? min(startSeconds, 1e11) : 0
         let seconds = Int(start + instant.since(startInstant).fractionalSeconds) + offset
         let (days, time) = Self.divided(seconds, by: 86_400)
         let (year, month, day) = Self.civil(days)

@@ -156,6 +156,7 @@ extension Switchboard {
         unhold(server, .congestion, into: &actions)
         unhold(client, .congestion, into: &actions)
         unhold(client, .ledger, into: &actions)
+        clients[client].waitsForAll = false
         unhold(client, .cancel, into: &actions)
     }
 
@@ -178,6 +179,9 @@ extension Switchboard {
         let pool = servers[server].pool
         if let reason = servers[server].poison ?? servers[server].retirement {
             return closeServer(server, because: ByteString(reason), now: now, into: &actions)
+        }
+        if servers[server].strayReadies > 0 {
+            return closeServer(server, because: "copy failed with a Sync under way", now: now, into: &actions)
         }
         if servers[server].cancels > 0 {
             // A cancel request is on its way to it: nobody may have it until that is over (I6).
@@ -318,8 +322,7 @@ extension Switchboard {
             if let database = clients[client].database { databases[database].clients -= 1 }
             if let user = clients[client].user { users[user].clients -= 1 }
         }
-        for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
-        statements.letGo(clients[client].unnamed)
+        forgetStatements(of: client)
         parameters.letGo(clients[client].parameters)
         if let wishes = clients[client].login?.wishes { parameters.letGo(wishes) }
         clients.remove(client)

@@ -26,7 +26,8 @@ extension Switchboard {
     /// The pseudo-database of the console itself.
     package var consoleDatabase: DatabaseID? { consolePool.map { pools[$0].database } }
 
-    /// The database a command names, the console's own included; `registering` makes one that only `*` covers.
+    /// The database a command names, the console's own included; `registering` makes one that only `*`
+    /// covers.
     package mutating func consoleFinds(
         _ name: ByteString, registering: Bool, now: Instant, into actions: inout ActionList
     ) -> DatabaseID? {

@@ -91,8 +91,9 @@ extension Switchboard {
         }
         flush(&run, from: server, into: &actions)
         if let client = servers[server].client, clients[client].holds.contains(.ledger),
-            servers[server].replies.count <= ExpectedReplies.limit / 2
+            servers[server].replies.count <= (clients[client].waitsForAll ? 0 : ExpectedReplies.limit / 2)
         {
+            clients[client].waitsForAll = false
             unhold(client, .ledger, into: &actions)
         }
         switch ending {
@@ -203,7 +204,7 @@ extension Switchboard {
             guard let crossedOut = servers[server].replies.copyInResponse(),
                 let front = servers[server].replies.front
             else { return .broken }
-            if crossedOut > 0 { servers[server].syncsCrossedOut = true }
+            servers[server].syncsCrossedOut += crossedOut
             return front.disposition == .forward ? .relay : .broken
         case .errorResponse:
             return failed(body, from: server, now: now, into: &actions)
@@ -239,11 +240,13 @@ extension Switchboard {
         let wasCopying = servers[server].replies.copyIn != .none
         var dropped: [ExpectedReply] = []
         let verdict = servers[server].replies.error { dropped.append($0) }
-        for reply in dropped { skipped(reply, from: server) }
-        if wasCopying, servers[server].syncsCrossedOut {
-            // The server may or may not have read a Sync that was sent ahead: do not guess, use it no more.
-            servers[server].poison("copy failed with a Sync under way")
+        var wasReached = true
+        for reply in dropped {
+            skipped(reply, from: server, wasReached: wasReached)
+            wasReached = false
         }
+        if wasCopying { servers[server].strayReadies += servers[server].syncsCrossedOut }
+        noteFatal(body, from: server)
         let front: ExpectedReply
         switch verdict {
         case .outOfStep:
@@ -263,6 +266,14 @@ extension Switchboard {
         case .forward, .swallow, .answer:
             return .relay
         }
+    }
+
+    private mutating func noteFatal(_ body: ByteView, from server: ServerID) {
+        guard let severity = ServerMessage.field(0x56, of: body) ?? ServerMessage.field(0x53, of: body),
+            severity.equals("FATAL") || severity.equals("PANIC")
+        else { return }
+        servers[server].saidFatal = servers[server].client != nil
+        servers[server].poison("server conn crashed?")
     }
 
     /// An error nobody asked for: the server says why it is about to close the connection.
@@ -327,10 +338,15 @@ extension Switchboard {
         _ body: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
     ) -> ReplyStep {
         guard let status = ServerMessage.readyForQuery(body) else { return .broken }
-        guard case .completes(let reply) = servers[server].replies.readyForQuery() else { return .broken }
+        guard case .completes(let reply) = servers[server].replies.readyForQuery() else {
+            guard servers[server].strayReadies > 0, servers[server].client != nil else { return .broken }
+            servers[server].strayReadies -= 1
+            servers[server].status = status
+            return .relay
+        }
         servers[server].status = status
         servers[server].restingSince = now
-        servers[server].syncsCrossedOut = false
+        servers[server].syncsCrossedOut = 0
         if reply.disposition == .swallow {
             if servers[server].awaitsParameters {
                 return parametersApplied(on: server, now: now, into: &actions)

@@ -191,10 +191,7 @@ extension Switchboard {
         _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
         into actions: inout ActionList
     ) -> Step {
-        if servers[server].replies.isFull {
-            hold(client, .ledger, into: &actions)
-            return .wait
-        }
+        if servers[server].replies.isFull { return wait(for: server, client, into: &actions) }
         guard let pool = clients[client].pool else { return .gone }
         let isTracked =
             pools[pool].settings.tracksStatements && !servers[server].replies.skipsToSync
@@ -207,9 +204,16 @@ extension Switchboard {
             case .close: return close(message, from: client, to: server, now: now, into: &actions)
             case .query:
                 if let step = deallocate(message, of: client, now: now, into: &actions) { return step }
-                forgetUnnamed(of: client)
-                forgetUnnamed(of: server)
-            case .copyData, .copyDone, .copyFail, .execute, .flush, .functionCall, .sync, .password, .terminate:
+                let drops = dropUnnamed(of: client, on: server)
+                expect(ExpectedReply(.query, name: drops), of: client, from: server, now: now)
+                waitIfDropping(message, client, server, into: &actions)
+                return relay(message, from: client, to: server, into: &actions)
+            case .execute:
+                expect(.execute, of: client, from: server, now: now)
+                let step = relay(message, from: client, to: server, into: &actions)
+                waitIfDropping(message, client, server, into: &actions)
+                return step
+            case .copyData, .copyDone, .copyFail, .flush, .functionCall, .sync, .password, .terminate:
                 break
             }
         }

@@ -418,7 +418,8 @@ extension Switchboard {
             loginFailed(server, Refusal("server conn crashed?"), now: now, into: &actions)
         }
         if let client = servers[server].client {
-            let isInMessage = servers[server].restBytes > 0 && servers[server].rest == .relay
+            let isInMessage =
+                servers[server].restBytes > 0 && servers[server].rest == .relay || servers[server].saidFatal
             for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
             detach(client, from: server, into: &actions)
             refuse(client, .serverCrashed, silently: isInMessage, now: now, into: &actions)

@@ -30,8 +30,7 @@ extension Switchboard {
         let segment = servers[server].replies.segment
         switch names.meaning(name, segment: segment) {
         case .inDoubt:
-            hold(client, .ledger, into: &actions)
-            return .wait
+            return wait(for: server, client, into: &actions)
         case .statement:
             return parseTakenName(message, ByteString(name), names, from: client, to: server, now, into: &actions)
         case .unknown:
@@ -45,8 +44,11 @@ extension Switchboard {
         switch servers[server].statements.presence(statement) {
         case .underWay(let other) where other != segment:
             statements.letGo(statement)
-            hold(client, .ledger, into: &actions)
-            return .wait
+            return wait(for: server, client, into: &actions)
+        case .prepared where servers[server].status == .failed:
+            // PostgreSQL refuses most statements now: let it, by preparing this one anew.
+            dropStatement(statement, from: server, into: &actions)
+            return sendParse(of: statement, name, names, from: client, to: server, message, now, into: &actions)
         case .underWay, .prepared:
             let number = names.change(name, to: statement, segment: segment)
             let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
@@ -55,14 +57,22 @@ extension Switchboard {
             answer(from: server, now: now, into: &actions)
             return .took(message.length)
         case .absent, .unknown:
-            let number = names.change(name, to: statement, segment: segment)
             makeRoom(on: server, into: &actions)
-            noteParse(of: statement, on: server)
-            let reply = ExpectedReply(.parse, statement: statement, name: number)
-            expect(reply, of: client, from: server, now: now)
-            actions.send(to: .server(server)) { statements.writeParse(statement, named: true, into: &$0) }
-            return .took(message.length)
+            return sendParse(of: statement, name, names, from: client, to: server, message, now, into: &actions)
         }
+    }
+
+    private mutating func sendParse(
+        of statement: UInt32, _ name: ByteView, _ names: ClientStatements, from client: ClientID,
+        to server: ServerID, _ message: Message, _ now: Instant, into actions: inout ActionList
+    ) -> Step {
+        let number = names.change(name, to: statement, segment: servers[server].replies.segment)
+        noteParse(of: statement, on: server)
+        let reply = ExpectedReply(.parse, statement: statement, name: number)
+        expect(reply, of: client, from: server, now: now)
+        actions.send(to: .server(server)) { statements.writeParse(statement, named: true, into: &$0) }
+        noteDropping(message.body, client)
+        return .took(message.length)
     }
 
     /// A Parse of the unnamed statement goes on as it is; its text is remembered, in case the client uses the
@@ -71,18 +81,21 @@ extension Switchboard {
         _ message: Message, _ definition: ByteView, from client: ClientID, to server: ServerID, now: Instant,
         into actions: inout ActionList
     ) -> Step {
-        forgetUnnamed(of: client)
-        forgetUnnamed(of: server)
-        if definition.count <= Limits.rememberedParseBytes {
-            let statement = statements.hold(definition)
-            statements.hold(again: statement)
-            clients[client].unnamed = statement
-            let segment = servers[server].replies.segment
-            servers[server].statements.setUnnamed(statement, .underWay(segment: segment))
-        } else {
-            clients[client].pin = "unnamed statement too long to remember"
+        guard definition.count <= Limits.rememberedParseBytes else {
+            return parseTooLongToRemember(message, from: client, to: server, now: now, into: &actions)
         }
-        expect(.parseUnnamed, of: client, from: server, now: now)
+        let segment = servers[server].replies.segment
+        guard clients[client].unnamed.meaning(segment: segment) != nil else {
+            return wait(for: server, client, into: &actions)
+        }
+        forgetUnnamed(of: server)
+        let statement = statements.hold(definition)
+        statements.hold(again: statement)
+        servers[server].statements.setUnnamed(statement, .underWay(segment: segment))
+        changeUnnamed(of: client, to: statement, segment: segment)
+        let reply = ExpectedReply(.parseUnnamed, statement: statement, name: ExpectedReply.unnamed)
+        expect(reply, of: client, from: server, now: now)
+        noteDropping(definition, client)
         return relay(message, from: client, to: server, into: &actions)
     }
 
@@ -94,10 +107,18 @@ extension Switchboard {
             refuse(client, .messageTooLong, now: now, into: &actions)
             return .gone
         }
-        forgetUnnamed(of: client)
-        forgetUnnamed(of: server)
+        return parseTooLongToRemember(message, from: client, to: server, now: now, into: &actions)
+    }
+
+    /// The client keeps its server for as long as this is its unnamed statement.
+    private mutating func parseTooLongToRemember(
+        _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
+        into actions: inout ActionList
+    ) -> Step {
+        let drops = dropUnnamed(of: client, on: server)
+        servers[server].statements.setUnnamed(ExpectedReply.none, .unknown)
         clients[client].pin = "unnamed statement too long to remember"
-        expect(.parseUnnamed, of: client, from: server, now: now)
+        expect(ExpectedReply(.parseUnnamed, name: drops), of: client, from: server, now: now)
         return relay(message, from: client, to: server, into: &actions)
     }
 
@@ -198,19 +219,21 @@ extension Switchboard {
                 ? .wait : malformed(client, now: now, into: &actions)
         }
         guard let (kind, name) = ClientMessage.target(message.body), kind == 0x53, !name.isEmpty else {
+            var drops = ExpectedReply.none
             if let (kind, _) = ClientMessage.target(message.body), kind == 0x53 {
-                forgetUnnamed(of: client)
-                forgetUnnamed(of: server)
+                guard clients[client].unnamed.meaning(segment: servers[server].replies.segment) != nil else {
+                    return wait(for: server, client, into: &actions)
+                }
+                drops = dropUnnamed(of: client, on: server)
             }
-            expect(.close, of: client, from: server, now: now)
+            expect(ExpectedReply(.close, name: drops), of: client, from: server, now: now)
             return relay(message, from: client, to: server, into: &actions)
         }
         let segment = servers[server].replies.segment
         var number = ExpectedReply.none
         switch clients[client].statements?.meaning(name, segment: segment) ?? .unknown {
         case .inDoubt:
-            hold(client, .ledger, into: &actions)
-            return .wait
+            return wait(for: server, client, into: &actions)
         case .statement:
             if let names = clients[client].statements {
                 number = names.change(name, to: ExpectedReply.none, segment: segment)
@@ -250,7 +273,7 @@ extension Switchboard {
         let segment = servers[server].replies.segment
         switch clients[client].statements?.meaning(name, segment: segment) ?? .unknown {
         case .inDoubt:
-            hold(client, .ledger, into: &actions)
+            _ = wait(for: server, client, into: &actions)
             return .wait
         case .unknown:
             log(
@@ -264,7 +287,7 @@ extension Switchboard {
                 servers[server].statements.used(statement)
             case .underWay(let other):
                 if other != segment {
-                    hold(client, .ledger, into: &actions)
+                    _ = wait(for: server, client, into: &actions)
                     return .wait
                 }
             case .absent, .unknown:
@@ -291,18 +314,21 @@ extension Switchboard {
     private mutating func prepareUnnamed(
         for client: ClientID, on server: ServerID, now: Instant, into actions: inout ActionList
     ) -> Prepared {
-        let wanted = clients[client].unnamed
+        guard clients[client].pin == nil else { return .asItIs }
+        guard let wanted = clients[client].unnamed.meaning(segment: servers[server].replies.segment) else {
+            _ = wait(for: server, client, into: &actions)
+            return .wait
+        }
         let (present, presence) = servers[server].statements.unnamed
         if wanted == present, presence != .unknown {
             if case .underWay(let other) = presence, other != servers[server].replies.segment {
-                hold(client, .ledger, into: &actions)
+                _ = wait(for: server, client, into: &actions)
                 return .wait
             }
             return .asItIs
         }
         forgetUnnamed(of: server)
         if wanted == ExpectedReply.none {
-            guard clients[client].pin == nil else { return .asItIs }
             // The client has none, so it must not find somebody else's.
             expect(ExpectedReply(.close, .swallow), of: client, from: server, now: now)
             actions.send(to: .server(server)) {
@@ -331,10 +357,26 @@ extension Switchboard {
     private mutating func makeRoom(on server: ServerID, into actions: inout ActionList) {
         let limit = pools[servers[server].pool].settings.maxPreparedStatements
         while let victim = servers[server].statements.evictionCandidate(limit: limit) {
-            servers[server].statements.forget(victim)
-            servers[server].replies.expect(ExpectedReply(.close, .swallow, statement: victim))
-            actions.send(to: .server(server)) { statements.writeClose(victim, into: &$0) }
+            dropStatement(victim, from: server, into: &actions)
         }
+    }
+
+    private mutating func dropStatement(
+        _ statement: UInt32, from server: ServerID, into actions: inout ActionList
+    ) {
+        servers[server].statements.forget(statement)
+        servers[server].replies.expect(ExpectedReply(.close, .swallow, statement: statement))
+        actions.send(to: .server(server)) { statements.writeClose(statement, into: &$0) }
+    }
+
+    /// Holds the client until replies have come that decide what its next request means. A Flush sees to it that the
+    /// server does not keep them.
+    mutating func wait(for server: ServerID, _ client: ClientID, into actions: inout ActionList) -> Step {
+        if servers[server].replies.isBatchOpen, !clients[client].holds.contains(.ledger) {
+            actions.send(to: .server(server)) { $0.message(.flush) }
+        }
+        hold(client, .ledger, into: &actions)
+        return .wait
     }
 
     // MARK: Answers of ours
@@ -375,13 +417,17 @@ extension Switchboard {
     }
 
     private mutating func confirmName(_ reply: ExpectedReply, of client: ClientID) {
+        if reply.name == ExpectedReply.unnamed {
+            let statement = reply.request == .parseUnnamed ? reply.statement : ExpectedReply.none
+            return settleUnnamed(of: client, to: statement)
+        }
         guard reply.name != ExpectedReply.none, let names = clients[client].statements else { return }
         let statement = reply.request == .parse ? reply.statement : ExpectedReply.none
         statements.letGo(names.confirm(reply.name, statement: statement))
     }
 
     /// An error skipped this request: nothing it was to change has changed.
-    mutating func skipped(_ reply: ExpectedReply, from server: ServerID) {
+    mutating func skipped(_ reply: ExpectedReply, from server: ServerID, wasReached: Bool = false) {
         switch (reply.request, reply.disposition) {
         case (.parse, .forward), (.parse, .swallow):
             if reply.statement == ExpectedReply.none { break }
@@ -401,17 +447,85 @@ extension Switchboard {
         default:
             break
         }
-        guard reply.name != ExpectedReply.none, let client = servers[server].client else { return }
-        clients[client].statements?.skipped(reply.name)
+        if reply.name == ExpectedReply.unnamed {
+            if reply.request == .parseUnnamed { statements.letGo(reply.statement) }
+            guard let client = servers[server].client else { return }
+            // A Parse or Close that failed has dropped the old one first; one that was skipped has done nothing.
+            return wasReached ? settleUnnamed(of: client, to: ExpectedReply.none) : unnamedUnchanged(of: client)
+        }
+        guard reply.name != ExpectedReply.none else { return }
         if reply.request == .parse { statements.letGo(reply.statement) }
+        if let client = servers[server].client { clients[client].statements?.skipped(reply.name) }
     }
 
     // MARK: Forgetting
 
-    mutating func forgetUnnamed(of client: ClientID) {
-        statements.letGo(clients[client].unnamed)
-        clients[client].unnamed = ExpectedReply.none
+    /// The client's unnamed statement is to become another one; `statement` is held by the ledger entry.
+    private mutating func changeUnnamed(of client: ClientID, to statement: UInt32, segment: UInt32) {
+        statements.letGo(clients[client].unnamed.pending)
+        if statement != ExpectedReply.none { statements.hold(again: statement) }
+        clients[client].unnamed.pending = statement
+        clients[client].unnamed.segment = segment
+        clients[client].unnamed.changes += 1
         clients[client].pin = nil
+    }
+
+    /// A request is being sent that ends the unnamed statement. What the ledger entry has to say of it.
+    mutating func dropUnnamed(of client: ClientID, on server: ServerID) -> UInt32 {
+        forgetUnnamed(of: server)
+        clients[client].pin = nil
+        if clients[client].unnamed.isAbsent { return ExpectedReply.none }
+        changeUnnamed(of: client, to: ExpectedReply.none, segment: servers[server].replies.segment)
+        return ExpectedReply.unnamed
+    }
+
+    /// A change of the unnamed statement has taken effect.
+    private mutating func settleUnnamed(of client: ClientID, to statement: UInt32) {
+        statements.letGo(clients[client].unnamed.committed)
+        clients[client].unnamed.committed = statement
+        unnamedUnchanged(of: client)
+    }
+
+    /// A change of the unnamed statement is no longer pending.
+    private mutating func unnamedUnchanged(of client: ClientID) {
+        if clients[client].unnamed.changes > 0 { clients[client].unnamed.changes -= 1 }
+        if clients[client].unnamed.changes == 0 {
+            statements.letGo(clients[client].unnamed.pending)
+            clients[client].unnamed.pending = ExpectedReply.none
+        }
+    }
+
+    /// Everything the client holds, when it goes.
+    mutating func forgetStatements(of client: ClientID) {
+        for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
+        statements.letGo(clients[client].unnamed.committed)
+        statements.letGo(clients[client].unnamed.pending)
+        clients[client].unnamed = UnnamedStatement()
+    }
+
+    // MARK: Statements that drop statements
+
+    /// Whether this text may drop prepared statements behind our back (`DISCARD`, `DEALLOCATE`, in any statement of
+    /// it). Wrong only on the safe side.
+    private func mayDrop(_ text: ByteView) -> Bool {
+        text.containsIgnoringASCIICase("deallocate") || text.containsIgnoringASCIICase("discard")
+    }
+
+    /// A statement that may drop others is being prepared: its Execute will be waited for.
+    private mutating func noteDropping(_ definition: ByteView, _ client: ClientID) {
+        if clients[client].statements != nil, mayDrop(definition) { clients[client].preparesDropping = true }
+    }
+
+    /// Holds a client whose request may drop the statements that its next requests name, until it is answered.
+    mutating func waitIfDropping(
+        _ message: Message, _ client: ClientID, _ server: ServerID, into actions: inout ActionList
+    ) {
+        guard clients[client].statements != nil else { return }
+        let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
+        guard drops, servers[server].replies.count > 0 else { return }
+        clients[client].preparesDropping = false
+        clients[client].waitsForAll = true
+        _ = wait(for: server, client, into: &actions)
     }
 
     mutating func forgetUnnamed(of server: ServerID) {
@@ -441,8 +555,8 @@ extension Switchboard {
             case .unknown:
                 return nil
             case .inDoubt:
-                hold(client, .ledger, into: &actions)
-                return .wait
+                guard let server else { return nil }
+                return wait(for: server, client, into: &actions)
             case .statement:
                 break
             }
@@ -450,8 +564,8 @@ extension Switchboard {
                 !servers[server].replies.isEmpty || servers[server].replies.copyIn != .none
                     || servers[server].restBytes > 0
             {
-                hold(client, .ledger, into: &actions)
-                return .wait
+                clients[client].waitsForAll = true
+                return wait(for: server, client, into: &actions)
             }
             let status = server.map { servers[$0].status } ?? .idle
             guard status != .failed else { return nil }

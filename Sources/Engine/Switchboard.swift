@@ -161,6 +161,7 @@ public struct Switchboard: ~Copyable {
         case .client(let client):
             guard clients.contains(client) else { return }
             clients[client].isCongested = true
+            if clients[client].phase == .console { hold(client, .congestion, into: &actions) }
             if let server = clients[client].server { hold(server, .congestion, into: &actions) }
         case .server(let server):
             guard servers.contains(server) else { return }
@@ -175,6 +176,7 @@ public struct Switchboard: ~Copyable {
         case .client(let client):
             guard clients.contains(client) else { return }
             clients[client].isCongested = false
+            if clients[client].phase == .console { unhold(client, .congestion, into: &actions) }
             if let server = clients[client].server { unhold(server, .congestion, into: &actions) }
         case .server(let server):
             guard servers.contains(server) else { return }

@@ -125,6 +125,18 @@ public struct ByteView {
         equalsIgnoringASCIICase(ByteView(base: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
+    /// Whether these lower-case ASCII letters stand anywhere in the bytes, in either case.
+    public func containsIgnoringASCIICase(_ word: StaticString) -> Bool {
+        let length = word.utf8CodeUnitCount
+        guard length > 0, count >= length else { return length == 0 }
+        let first = word.utf8Start[0]
+        for start in 0...(count - length)
+        where base.load(fromByteOffset: start, as: UInt8.self).asciiLowercased == first {
+            if slice(start, length).equalsIgnoringASCIICase(word) { return true }
+        }
+        return false
+    }
+
     @inlinable public var rawBuffer: UnsafeRawBufferPointer { .init(start: base, count: count) }
 
     /// For our own texts and for printing; never for comparing names.

@@ -47,8 +47,7 @@ public struct ClientSession: ~Copyable {
     public var parameters: ParameterSetID
     /// Names of prepared statements; `nil` until it uses one.
     public var statements: ClientStatements?
-    /// The statement its unnamed one stands for, or `ExpectedReply.none`.
-    public var unnamed = ExpectedReply.none
+    public var unnamed = UnnamedStatement()
     /// Why it keeps its server beyond the transaction.
     public var pin: StaticString?
 
@@ -68,6 +67,10 @@ public struct ClientSession: ~Copyable {
     public var wasNotified = false
     /// It was cancelled in line: its next request is answered with that error.
     public var cancelsNext = false
+    /// It has prepared a statement that may drop others.
+    public var preparesDropping = false
+    /// It is held until everything it has asked for is answered, not only some of it.
+    public var waitsForAll = false
 
     public init(number: UInt64, peer: SocketAddress, local: SocketAddress, parameters: ParameterSetID, now: Instant) {
         self.number = number
@@ -94,6 +97,27 @@ public struct ClientSession: ~Copyable {
 
 /// What a console client may do.
 public enum ConsoleRights: Equatable, Sendable { case admin, stats }
+
+/// What a client's unnamed statement stands for. As with names (`ClientStatements`), a change takes effect when the
+/// server has reached it; until then it is pending, in one segment of the pipeline.
+public struct UnnamedStatement: Sendable {
+    /// A statement, or `ExpectedReply.none`.
+    public var committed = ExpectedReply.none
+    public var pending = ExpectedReply.none
+    public var segment: UInt32 = 0
+    public var changes: UInt32 = 0
+
+    public init() {}
+
+    /// There is no such statement, and none to come.
+    public var isAbsent: Bool { committed == ExpectedReply.none && changes == 0 }
+
+    /// What it means to a request in this segment; `nil` while an earlier one is in doubt.
+    public func meaning(segment: UInt32) -> UInt32? {
+        if changes == 0 { return committed }
+        return self.segment == segment ? pending : nil
+    }
+}
 
 /// What a client's login needs, gone once it is through.
 public final class ClientLogin {

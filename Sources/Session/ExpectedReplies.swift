@@ -30,6 +30,8 @@ public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     /// The client's name for it (see `ClientStatements`), or `none`.
     public var name: UInt32
     public static let none = UInt32.max
+    /// For `name`: the request ends the client's unnamed statement, or with a Parse gives it another meaning.
+    public static let unnamed = UInt32.max - 1
 
     public init(
         _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none, name: UInt32 = none

@@ -50,7 +50,12 @@ public struct ServerSession: ~Copyable {
     /// A SET of ours in front of the client's requests has not been answered yet.
     public var awaitsParameters = false
     /// Syncs sent ahead of a CopyInResponse, and so never answered, in the exchange that runs now.
-    public var syncsCrossedOut = false
+    public var syncsCrossedOut = 0
+    /// After a copy that failed: ReadyForQuery messages that may still come for Syncs sent ahead of it. Nobody can
+    /// know whether the server had read those inside the copy; such a server is not given to another client.
+    public var strayReadies = 0
+    /// It has told its client that it ends the session: nothing may follow that (FATAL).
+    public var saidFatal = false
     /// Bytes of the current message that have not been read yet, and what becomes of them.
     public var restBytes = 0
     public var rest = Rest.relay

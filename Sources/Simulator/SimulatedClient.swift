@@ -31,6 +31,8 @@ final class SimulatedClient {
     /// Since when it has stood in line, as a number that grows; 0 for not.
     var lineNumber: UInt64 = 0
     var answersMet = 0
+    /// A hostile server has spoilt its answers: from here on only whose they are is checked.
+    var isHarmed = false
 
     init(script: Scenario.ClientScript, random: Random) {
         self.script = script

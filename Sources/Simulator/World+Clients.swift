@@ -31,10 +31,17 @@ extension World {
         client.inbox.append(bytes)
         while verdict.finding == nil, let header = client.inbox.header, client.inbox.count >= header.length {
             guard let (kind, body) = client.inbox.takeMessage() else {
+                if client.isHarmed { return client.inbox.removeAll() }
                 return found("O1 client \(client.number) got a message with the length \(header.length - 1)")
             }
             if client.phase == .loggingIn {
                 loginMessage(client, kind, body)
+            } else if isEvil(kind, body, for: client) {
+                continue
+            } else if client.isHarmed {
+                if let owner = Ownership.owner(of: kind, body), owner != client.number {
+                    found("O1 harmed client \(client.number) got what belongs to client \(owner)")
+                }
             } else if let wrong = Transcript(permitted: permitted, client: client).check(kind, body) {
                 found(wrong)
             } else {
@@ -141,7 +148,7 @@ extension World {
         guard client.phase != .ended else { return }
         say("client \(client.number) sees the end")
         defer { client.phase = .ended }
-        if client.refusal != nil || client.hasTerminated { return }
+        if client.refusal != nil || client.hasTerminated || client.isHarmed { return }
         if permitted.mayEndSilently, !client.inbox.isEmpty { return }
         found("O2 the connection of client \(client.number) was closed without a word")
     }

@@ -6,12 +6,12 @@ extension World {
     // MARK: Towards the engine
 
     /// A peer writes.
-    func write(_ bytes: Bytes, on cable: Cable) {
+    func write(_ bytes: Bytes, on cable: Cable, inOnePiece: Bool = false) {
         guard !bytes.isEmpty, !cable.farIsGone, cable.isOpen else { return }
         cable.inFlight.append(bytes)
         var left = bytes.count
         while left > 0 {
-            let count = piece(of: left, cable)
+            let count = inOnePiece ? left : piece(of: left, cable)
             left -= count
             let at = max(clock + latency(cable), cable.lastArrival)
             cable.lastArrival = at

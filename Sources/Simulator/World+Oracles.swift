@@ -186,7 +186,7 @@ extension World {
     }
 
     func checkLiveness() {
-        for client in clients where client.phase != .ended {
+        for client in clients where client.phase != .ended && !client.isHarmed {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
             if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
             if !isAtEnd || !client.isSettled {
@@ -203,7 +203,7 @@ extension World {
         for (slot, cable) in clientCables.enumerated() {
             guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
-                client.ideal.input.isEmpty, engine.clients[id].pin == nil
+                client.ideal.input.isEmpty, !client.isHarmed, engine.clients[id].pin == nil
             {
                 sayWhoHasWhat()
                 found("O9 idle client \(client.number) in slot \(slot) keeps its server")

@@ -136,7 +136,7 @@ extension World {
                 }
             }
         }
-        if server.phase == .session { flush(server, cable) }
+        if server.phase == .session, !spoils(server, cable) { flush(server, cable) }
     }
 
     func statementDone(_ server: SimulatedServer, _ number: UInt64) {

@@ -53,6 +53,9 @@ package final class World {
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
     var serverNumbers = 0
+    /// What hostile servers have said, and to whose server.
+    var evilDeeds = 0
+    var evilVictims: [Int] = []
     var askers: [(asker: CancelAsker, cable: Cable)] = []
 
     /// What is to be done when the list being carried out has come to its end.

@@ -153,6 +153,18 @@ extension Bytes {
         return texts
     }
 
+    /// The bodies of whole messages.
+    var bodies: [Bytes] {
+        var bodies: [Bytes] = []
+        var offset = 0
+        while offset + 5 <= count {
+            let end = Swift.min(count, offset + 1 + Int(word(at: offset + 1)))
+            bodies.append(Bytes(self[(offset + 5)..<end]))
+            offset = end
+        }
+        return bodies
+    }
+
     private func word(at offset: Int) -> UInt32 {
         self[offset..<(offset + 4)].reduce(0) { $0 << 8 | UInt32($1) }
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 from machine import as_owner, make_folder, postgres_program
+from waiting import eventually
 
 HBA = """\
 local all all trust
@@ -118,15 +119,26 @@ class Database:
         return self.cluster.rows(self.name, sql, *arguments)
 
     def backends(self, where="true"):
-        """How many server sessions PostgreSQL has in this database, ours not counted."""
+        """How many server sessions PostgreSQL has in this database, direct connections (as postgres) not counted."""
         return self.rows(
             "select count(*)::int from pg_stat_activity where datname = current_database() "
-            f"and pid <> pg_backend_pid() and backend_type = 'client backend' and ({where})"
+            f"and usename <> 'postgres' and backend_type = 'client backend' and ({where})"
         )[0][0]
+
+    def clear(self):
+        """Wait until no session of an earlier test is left."""
+
+        def empty():
+            if self.backends() == 0:
+                return True
+            self.kill_backends()
+            return False
+
+        eventually(empty, "sessions of earlier tests are gone")
 
     def kill_backends(self, where="true"):
         """Terminate the pooler's server sessions."""
         self.rows(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
-            f"and pid <> pg_backend_pid() and backend_type = 'client backend' and ({where})"
+            f"and usename <> 'postgres' and backend_type = 'client backend' and ({where})"
         )

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -29,13 +30,25 @@ def pytest_configure(config):
     os.environ[ROOM] = str(room)
     shutil.copy(binary, room / "pglido")
     (room / "pglido").chmod(0o755)
+    signal.signal(signal.SIGTERM, _interrupted)  # so that an ended run takes its servers with it
     cluster = Cluster(room / "postgres", PORTS.free())
     os.environ[PORT] = str(cluster.port)
     config.add_cleanup(lambda: _take_down(cluster, room))
     cluster.create()
 
 
+def _interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def _take_down(cluster, room):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "exe").split(" ")[0] == str(room / "pglido"):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
     cluster.destroy()
     if os.environ.get("PGLIDO_KEEP") is None:
         shutil.rmtree(room, ignore_errors=True)
@@ -75,13 +88,14 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def make_pooler(room, binary, backend, request):
+def make_pooler(room, binary, backend, database, request):
     """Factory of poolers that are stopped, checked and removed after the test.
 
     Keyword arguments are [pgbouncer] settings; `databases`, `users`, `secrets` replace those sections and
     `start=False` only prepares the files.
     """
     made = []
+    database.clear()
 
     def make(start=True, databases=None, users=None, secrets=None, arguments=(), **settings):
         worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")

@@ -149,7 +149,7 @@ def storm(pooler, database, named):
         time.sleep(0.4)
         database.rows(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
-            "and pid <> pg_backend_pid() and backend_type = 'client backend' order by random() limit 1"
+            "and usename <> 'postgres' and backend_type = 'client backend' order by random() limit 1"
         )
     for thread in threads:
         thread.join(40)

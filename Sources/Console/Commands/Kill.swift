@@ -13,7 +13,10 @@ struct Kill: OrderCommand {
         if switchboard.mode != .active { return .failed("already suspended/paused") }
         call.log("KILL", on: &switchboard, into: &actions)
         if call.argument.isEmpty {
-            for database in switchboard.databaseIDs where database != switchboard.consoleDatabase {
+            var used: Set<DatabaseID> = []
+            for pool in switchboard.poolIDs { used.insert(switchboard.pools[pool].database) }
+            for database in switchboard.databaseIDs
+            where used.contains(database) && database != switchboard.consoleDatabase {
                 kill(database, &call, on: &switchboard, into: &actions)
             }
             call.memory.killedAll = true

@@ -32,7 +32,9 @@ struct Resume: OrderCommand {
         let killed = call.memory.killed.filter {
             switchboard.databases.contains($0) && switchboard.databases[$0].isPaused
         }
-        if switchboard.mode == .active, killed.isEmpty { return .failed("pooler is not paused/suspended") }
+        if switchboard.mode == .active, killed.isEmpty, !call.memory.killedAll {
+            return .failed("pooler is not paused/suspended")
+        }
         for database in killed { lift(database, &call, on: &switchboard, into: &actions) }
         call.memory = Memory()
         if switchboard.mode != .active {
@@ -47,6 +49,7 @@ struct Resume: OrderCommand {
         into actions: inout ActionList
     ) {
         call.memory.killed.remove(database)
+        if call.memory.killed.isEmpty { call.memory.killedAll = false }
         switchboard.resume(database, now: call.now, into: &actions)
         switchboard.giveUp(.pause(database))
     }

@@ -3,8 +3,8 @@ import Engine
 import Primitives
 import Session
 
-/// `SET key = value`: one global setting, in force until the next reload. Not in the table of commands: its form is
-/// its own.
+/// `SET key = value`: one global setting, in force until the next reload. Not in the table of commands: its
+/// form is its own.
 enum SetCommand {
     static let words = "SET"
     static let usage = "key = value"

@@ -1,8 +1,8 @@
 import Engine
 import Primitives
 
-/// What SHOW prints of some counters: what they came to altogether, and a second's share of the last whole period.
-/// Times in microseconds.
+/// What SHOW prints of some counters: what they came to altogether, and a second's share of the last whole
+/// period. Times in microseconds.
 struct StatsReport {
     let database: ByteString
     let total: PoolCounters

@@ -19,7 +19,6 @@ struct Permitted {
         let deeds = Set(scenario.deeds.map(\.what))
         let serversDie =
             !deeds.isDisjoint(with: [.killServer, .shutDownServer]) || scenario["hostile"] > 0
-            || scenario["server_dies"] > 0
         let timesOut = ["query_timeout", "transaction_timeout", "idle_transaction_timeout"].contains {
             scenario[$0] > 0
         }
