@@ -63,7 +63,6 @@ let package = Package(
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
         tests("Simulator", ["Primitives", "Simulator"]),
-        tests("Session", ["Primitives", "Wire", "Session"]),
         tests("Session", ["Primitives", "Wire", "Config", "Session"]),
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),

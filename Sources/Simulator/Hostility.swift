@@ -1,4 +1,7 @@
+import Config
+import Engine
 import Primitives
+import Session
 
 /// What a broken or hostile server does (the H cases of the catalogue). Its bytes carry tokens of nobody's, so that
 /// whoever gets them is known.

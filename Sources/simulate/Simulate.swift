@@ -36,6 +36,8 @@ struct Simulate {
             print("simulate: unknown argument \(unknown)")
             return 2
         }
+        if !flags.contains("--trace") { Trap.watch() }
+        Trap.seed = seed ?? 0
         if flags.contains("--shrink"), let seed { return shrink(seed) }
         if let seed { return one(Scenario.make(seed: seed), name: "--seed \(seed)") }
         if let file { return replay(file) }
@@ -78,6 +80,7 @@ struct Simulate {
         var hash: UInt64 = 0
         let started = clock()
         for seed in first..<(first + UInt64(seeds)) {
+            Trap.seed = seed
             let world = World(Scenario.make(seed: seed))
             world.run()
             events += world.verdict.events
