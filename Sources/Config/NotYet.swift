@@ -34,7 +34,8 @@ enum NotYet {
         },
     ]
 
-    /// `auth_user` is accepted, because everybody in auth_file gets in all the same; the log says what is missing.
+    /// `auth_user` is accepted, because everybody in auth_file gets in all the same; the log says what is
+    /// missing.
     static let authQueryWarning =
         "auth_query is not available yet: only the users in auth_file can log in, auth_user is not used"
 

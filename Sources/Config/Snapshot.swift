@@ -3,9 +3,9 @@ public import Primitives
 /// One validated configuration, immutable. A reload makes a new one; nobody ever sees half of it.
 ///
 /// The way of a file: `IniFile` finds its lines; the rows of `GlobalSettings`, `DatabaseEntry`, `UserEntry`,
-/// `PeerEntry` and `Userlist` give them meaning; `NotYet` refuses what we cannot do; `Snapshot.load` puts it all
-/// together or says everything that is wrong. `SnapshotDiff` says what a reload changes. To add a setting: one
-/// property in `GlobalSettings`, one row in its table.
+/// `PeerEntry` and `Userlist` give them meaning; `NotYet` refuses what we cannot do; `Snapshot.load` puts it
+/// all together or says everything that is wrong. `SnapshotDiff` says what a reload changes. To add a
+/// setting: one property in `GlobalSettings`, one row in its table.
 public final class Snapshot: Sendable {
     public let global: GlobalSettings
     /// Sorted by name.
@@ -81,8 +81,8 @@ public final class Snapshot: Sendable {
         return .success(snapshot)
     }
 
-    /// A copy in which settings that count only at the start keep the values they had then. A reload puts this
-    /// copy in force, after `SnapshotDiff` of the file's own values has said what needs a restart.
+    /// A copy in which settings that count only at the start keep the values they had then. A reload puts
+    /// this copy in force, after `SnapshotDiff` of the file's own values has said what needs a restart.
     public func keepingStartSettings(of old: Snapshot) -> Snapshot {
         var kept = global
         for row in GlobalSettings.rows where !row.isReloadable { row.copy(from: old.global, into: &kept) }

@@ -1,6 +1,7 @@
 public import Primitives
 
-/// What the engine wants done, in order. Plain values: a test compares whole lists, the simulator prints them.
+/// What the engine wants done, in order. Plain values: a test compares whole lists, the simulator prints
+/// them.
 ///
 /// The driver carries a list out to its end before it hands in the next event.
 public enum Action: Equatable, Sendable {
@@ -14,15 +15,18 @@ public enum Action: Equatable, Sendable {
     case pauseReading(LinkID)
     /// Go on reading, and offer again at once what was kept.
     case resumeReading(LinkID)
-    /// The link's handle is dead from here on: deliver what is queued for it (for a bounded time), then close.
+    /// The link's handle is dead from here on: deliver what is queued for it (for a bounded time), then
+    /// close.
     case close(LinkID)
     /// The link's handle is dead from here on: close, whatever is queued.
     case drop(LinkID)
-    /// One line of the log; the text is a range of the list's `scratch`. The driver adds time, process and level.
+    /// One line of the log; the text is a range of the list's `scratch`. The driver adds time, process and
+    /// level.
     case log(LogLevel, ByteRange)
     /// Close these listening sockets for good.
     case stopListening(ListenerScope)
-    /// Read the configuration again and answer with `reloaded` or `reloadFailed`; with the console client that asked.
+    /// Read the configuration again and answer with `reloaded` or `reloadFailed`; with the console client
+    /// that asked.
     case reload(ClientID?)
     /// End the process with status 0.
     case exit

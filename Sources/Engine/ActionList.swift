@@ -1,6 +1,7 @@
 public import Primitives
 
-/// The actions of one event, and the bytes they speak of. Reused from event to event: a warm list allocates nothing.
+/// The actions of one event, and the bytes they speak of. Reused from event to event: a warm list allocates
+/// nothing.
 ///
 /// Neighbouring relays and sends that continue each other are joined.
 public struct ActionList: ~Copyable {

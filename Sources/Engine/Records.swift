@@ -78,7 +78,8 @@ public struct PoolCounters: Equatable, Sendable {
     public init() {}
 }
 
-/// What holds for one pool, taken from the user's line, the database's line and the global settings, in that order.
+/// What holds for one pool, taken from the user's line, the database's line and the global settings, in that
+/// order.
 public struct PoolSettings: Equatable, Sendable {
     public var mode: PoolMode
     public var limits: PoolLimits
@@ -202,12 +203,13 @@ public struct ConsoleNews: Equatable, Sendable {
 
 /// Bounds of the engine's own making.
 public enum Limits {
-    /// A message up to this size is read whole before a server is taken for it, in bytes; what is longer is streamed.
+    /// A message up to this size is read whole before a server is taken for it, in bytes; what is longer is
+    /// streamed.
     public static let wholeMessageBytes = 16 * 1024
     /// Longest message that is held because it must be known whole (Parse under tracking), in bytes.
     public static let heldMessageBytes = 32 * 1024 * 1024
-    /// Longest Parse of an unnamed statement that is remembered beyond its transaction, in bytes; a client with a
-    /// longer one keeps its server instead.
+    /// Longest Parse of an unnamed statement that is remembered beyond its transaction, in bytes; a client
+    /// with a longer one keeps its server instead.
     public static let rememberedParseBytes = 256 * 1024
     /// Longest message of a server that is looked into while it is not being passed on, in bytes.
     public static let serverMessageBytes = 1024 * 1024

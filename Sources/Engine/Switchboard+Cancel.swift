@@ -6,9 +6,10 @@ import Wire
 
 /// Cancel requests: they hit the query they were meant for, or nothing (I6).
 ///
-/// A request names a client. If a server works for that client now, the request goes to that server over a connection
-/// of its own; until that connection has ended, the server is given to nobody and gets no new request. The asking
-/// connection is closed only then, because applications take its end for the end of the cancel.
+/// A request names a client. If a server works for that client now, the request goes to that server over a
+/// connection of its own; until that connection has ended, the server is given to nobody and gets no new
+/// request. The asking connection is closed only then, because applications take its end for the end of the
+/// cancel.
 extension Switchboard {
     mutating func cancelRequested(
         processID: UInt32, secret: ByteView, by asker: ClientID, now: Instant, into actions: inout ActionList
@@ -37,7 +38,8 @@ extension Switchboard {
 
     /// Whose key this is. The secret is compared in constant time.
     private func owner(processID: UInt32, secret: ByteView) -> ClientID? {
-        guard let start = secret.uint32(at: 0), let client = cancelKeys[UInt64(processID) << 32 | UInt64(start)]
+        guard let start = secret.uint32(at: 0),
+            let client = cancelKeys[UInt64(processID) << 32 | UInt64(start)]
         else { return nil }
         let rest = secret.slice(4)
         let wanted = clients[client].longSecret ?? ""
@@ -109,7 +111,8 @@ extension Switchboard {
         }
     }
 
-    /// The connection that carried a cancel request for `victim` is gone; the server is its client's again, or free.
+    /// The connection that carried a cancel request for `victim` is gone; the server is its client's again,
+    /// or free.
     mutating func cancelEnded(on victim: ServerID, now: Instant, into actions: inout ActionList) {
         defer { retryCancels(now: now, into: &actions) }
         guard servers.contains(victim) else { return }
@@ -134,7 +137,8 @@ extension Switchboard {
         let waiting = waitingCancels
         waitingCancels.removeAll()
         for (asker, client, epoch) in waiting where clients.contains(asker) {
-            guard clients.contains(client), let server = clients[client].server, servers[server].epoch == epoch,
+            guard clients.contains(client), let server = clients[client].server,
+                servers[server].epoch == epoch,
                 !servers[server].replies.isSettled
             else {
                 endCancel(
@@ -158,7 +162,8 @@ extension Switchboard {
         waitingCancels.removeAll { $0.asker == asker }
     }
 
-    /// Cancel for a client in line: its request is answered with the error PostgreSQL would give, and never sent.
+    /// Cancel for a client in line: its request is answered with the error PostgreSQL would give, and never
+    /// sent.
     private mutating func cancelInLine(_ client: ClientID, into actions: inout ActionList) {
         leaveLine(client)
         clients[client].phase = .idle

@@ -62,8 +62,8 @@ extension Switchboard {
         mode == .active && !databases[pools[pool].database].isPaused
     }
 
-    /// An idle server that is fit to be lent at once. One that has rested too long is checked first, one that has
-    /// lived too long is closed.
+    /// An idle server that is fit to be lent at once. One that has rested too long is checked first, one that
+    /// has lived too long is closed.
     private mutating func idleServer(
         of pool: PoolID, now: Instant, into actions: inout ActionList
     ) -> ServerID? {
@@ -91,8 +91,8 @@ extension Switchboard {
         return nil
     }
 
-    /// Lends a server to a client, with the client's parameters in front of its first request. `false`: they cannot
-    /// be written safely, and both are gone.
+    /// Lends a server to a client, with the client's parameters in front of its first request. `false`: they
+    /// cannot be written safely, and both are gone.
     private mutating func lend(
         _ server: ServerID, to client: ClientID, now: Instant, into actions: inout ActionList
     ) -> Bool {
@@ -271,7 +271,8 @@ extension Switchboard {
                 server, because: "client disconnect before everything was sent to the server", now: now,
                 into: &actions)
         } else if owes {
-            closeServer(server, because: "client disconnected with query in progress", now: now, into: &actions)
+            closeServer(
+                server, because: "client disconnected with query in progress", now: now, into: &actions)
         } else {
             closeServer(
                 server, because: "client disconnect while server was not ready", now: now, into: &actions)
@@ -280,13 +281,15 @@ extension Switchboard {
 
     // MARK: Refusing and forgetting clients
 
-    /// Says why, then closes. The text is left out when part of a server's message has reached the client (I4).
+    /// Says why, then closes. The text is left out when part of a server's message has reached the client
+    /// (I4).
     mutating func refuse(
         _ client: ClientID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
-        let isInMessage = clients[client].server.map {
-            servers[$0].restBytes > 0 && servers[$0].rest == .relay
-        } ?? false
+        let isInMessage =
+            clients[client].server.map {
+                servers[$0].restBytes > 0 && servers[$0].rest == .relay
+            } ?? false
         refuse(client, refusal, silently: isInMessage, now: now, into: &actions)
     }
 

@@ -74,8 +74,8 @@ extension Switchboard {
         users[user].keys = nil
     }
 
-    /// Servers of databases that lie elsewhere now are replaced when they are free; clients of databases that are
-    /// gone go.
+    /// Servers of databases that lie elsewhere now are replaced when they are free; clients of databases that
+    /// are gone go.
     private mutating func retarget(
         _ difference: SnapshotDiff, now: Instant, into actions: inout ActionList
     ) {
@@ -192,11 +192,13 @@ extension Switchboard {
         _ database: DatabaseID, because refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
         databases[database].isPaused = !databases[database].isRemoved
-        for client in clientIDs where clients[client].database == database && clients[client].phase != .console {
+        for client in clientIDs
+        where clients[client].database == database && clients[client].phase != .console {
             guard clients.contains(client), clients[client].pool != nil else { continue }
             refuse(client, refusal, now: now, into: &actions)
         }
-        for server in serverIDs where servers.contains(server) && pools[servers[server].pool].database == database {
+        for server in serverIDs
+        where servers.contains(server) && pools[servers[server].pool].database == database {
             closeServer(server, because: refusal.text, now: now, into: &actions)
         }
     }
@@ -297,7 +299,9 @@ extension Switchboard {
     }
 
     private mutating func fastExit(_ signal: ByteString, into actions: inout ActionList) {
-        log(.log, ByteString("got ").appending(signal).appending(" while shutting down, fast exit"), into: &actions)
+        log(
+            .log, ByteString("got ").appending(signal).appending(" while shutting down, fast exit"),
+            into: &actions)
         actions.append(.exit)
     }
 
@@ -314,8 +318,8 @@ extension Switchboard {
         case .waitForServers:
             actions.append(.stopListening(.tcp))
             mode = .paused
-            for client in clientIDs where clients[client].phase == .waiting || clients[client].phase == .awaitingWelcome
-            {
+            for client in clientIDs
+            where clients[client].phase == .waiting || clients[client].phase == .awaitingWelcome {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }
             for pool in poolIDs where pool != consolePool { settle(pool, now: now, into: &actions) }

@@ -5,7 +5,8 @@ import Primitives
 import Session
 import Wire
 
-/// From the first byte of a client to its first ReadyForQuery (manual: "Start-up", "Protocol Version Negotiation").
+/// From the first byte of a client to its first ReadyForQuery (manual: "Start-up", "Protocol Version
+/// Negotiation").
 extension Switchboard {
     /// The newest protocol spoken here, 3.2; older clients get 3.0.
     static let newestMinorVersion: UInt16 = 2
@@ -50,7 +51,8 @@ extension Switchboard {
         case .incomplete:
             return 0
         case .sslRequest:
-            return encryptionRequest(bytes, \.sslAsked, .encryptedRequestTail, from: client, now, into: &actions)
+            return encryptionRequest(
+                bytes, \.sslAsked, .encryptedRequestTail, from: client, now, into: &actions)
         case .gssRequest:
             return encryptionRequest(bytes, \.gssAsked, .gssRequestTail, from: client, now, into: &actions)
         case .cancel(let processID, let secret):
@@ -72,7 +74,8 @@ extension Switchboard {
         return bytes.count
     }
 
-    /// SSLRequest and GSSENCRequest: each at most once, each answered with `N`, and nothing may stand behind it.
+    /// SSLRequest and GSSENCRequest: each at most once, each answered with `N`, and nothing may stand behind
+    /// it.
     private mutating func encryptionRequest(
         _ bytes: ByteView, _ asked: ReferenceWritableKeyPath<ClientLogin, Bool>, _ tail: Refusal,
         from client: ClientID, _ now: Instant, into actions: inout ActionList
@@ -106,7 +109,8 @@ extension Switchboard {
             if let refusal = startupParameter(name, value, of: client, login, &unknownOptions) {
                 log(
                     .warning, client,
-                    ByteString("unsupported startup parameter: ").appending(name).appending("=").appending(value),
+                    ByteString("unsupported startup parameter: ").appending(name).appending("=").appending(
+                        value),
                     into: &actions)
                 return refuse(client, refusal, now: now, into: &actions)
             }
@@ -179,7 +183,8 @@ extension Switchboard {
         }
     }
 
-    /// `-c name=value`, `-cname=value` and `--name=value`, with backslash escapes (manual: "options" in libpq).
+    /// `-c name=value`, `-cname=value` and `--name=value`, with backslash escapes (manual: "options" in
+    /// libpq).
     private mutating func startupOptions(
         _ text: ByteView, of client: ClientID, _ login: ClientLogin
     ) -> Refusal? {
@@ -379,7 +384,9 @@ extension Switchboard {
         let anybody = global.authType == .any
         guard isAdmin || anybody || global.statsUsers.contains(login.user), let user = findUser(login.user)
         else { return refuse(client, .notAllowed, now: now, into: &actions) }
-        if !isAdmin, let refusal = userLimit(user) { return refuse(client, refusal, now: now, into: &actions) }
+        if !isAdmin, let refusal = userLimit(user) {
+            return refuse(client, refusal, now: now, into: &actions)
+        }
         clients[client].user = user
         clients[client].database = Self.consoleName.withView { databaseNames.value($0) }
         clients[client].consoleRights = isAdmin ? .admin : .stats
@@ -407,7 +414,8 @@ extension Switchboard {
         }
     }
 
-    /// The answer to a login: AuthenticationOk, the server's parameters with the client's own values, its key.
+    /// The answer to a login: AuthenticationOk, the server's parameters with the client's own values, its
+    /// key.
     mutating func greet(_ client: ClientID, now: Instant, into actions: inout ActionList) {
         guard let pool = clients[client].pool, let welcome = pools[pool].welcome else { return }
         let login = clients[client].login

@@ -4,7 +4,8 @@ import Primitives
 import Session
 import Wire
 
-/// What servers say, message by message. Rows are not looked at: runs of messages for the client become one relay.
+/// What servers say, message by message. Rows are not looked at: runs of messages for the client become one
+/// relay.
 extension Switchboard {
     /// A run of bytes for the client that has not been put into an action yet.
     private struct Run {
@@ -323,7 +324,8 @@ extension Switchboard {
         guard let (name, value) = ServerMessage.parameterStatus(body) else { return .broken }
         let isForClient = servers[server].client != nil && !servers[server].awaitsParameters
         if let index = parameters.reportedIndex(name) {
-            servers[server].parameters = parameters.replacing(servers[server].parameters, at: index, with: value)
+            servers[server].parameters = parameters.replacing(
+                servers[server].parameters, at: index, with: value)
             if isForClient, let client = servers[server].client {
                 clients[client].parameters = parameters.replacing(
                     clients[client].parameters, at: index, with: value)
@@ -389,8 +391,8 @@ extension Switchboard {
         if pools[pool].settings.limitsTransactions { watchTransaction(client, pool, now: now) }
     }
 
-    /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is consumed of
-    /// them in the end.
+    /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is
+    /// consumed of them in the end.
     private mutating func settled(
         _ server: ServerID, _ bytes: ByteView, _ offset: Int, now: Instant, into actions: inout ActionList
     ) -> Int {
@@ -422,8 +424,8 @@ extension Switchboard {
         return servers.contains(server) ? offset : bytes.count
     }
 
-    /// What the server says unasked behind its answer is the client's: it was said while it was its own. The offset
-    /// behind those messages.
+    /// What the server says unasked behind its answer is the client's: it was said while it was its own. The
+    /// offset behind those messages.
     private mutating func passRemarks(
         of server: ServerID, to client: ClientID, _ bytes: ByteView, _ start: Int,
         into actions: inout ActionList
@@ -445,8 +447,9 @@ extension Switchboard {
         return offset
     }
 
-    /// The server broke the protocol, or said something that only a broken one says. It is closed, whatever it owes;
-    /// a client in the middle of an exchange with it hears so, unless part of a message has reached it.
+    /// The server broke the protocol, or said something that only a broken one says. It is closed, whatever
+    /// it owes; a client in the middle of an exchange with it hears so, unless part of a message has reached
+    /// it.
     mutating func outOfStep(_ server: ServerID, now: Instant, into actions: inout ActionList) {
         servers[server].poison("protocol violation")
         log(.warning, server, "server broke the protocol", into: &actions)

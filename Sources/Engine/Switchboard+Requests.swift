@@ -157,7 +157,8 @@ extension Switchboard {
         }
     }
 
-    /// The request that was cancelled while its client stood in line: PostgreSQL's error, and the batch is skipped.
+    /// The request that was cancelled while its client stood in line: PostgreSQL's error, and the batch is
+    /// skipped.
     private mutating func answerCancelled(
         _ message: Message, of client: ClientID, into actions: inout ActionList
     ) -> Step {

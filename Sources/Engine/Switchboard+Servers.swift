@@ -9,7 +9,8 @@ import Wire
 extension Switchboard {
     // MARK: Opening
 
-    /// Opens as many servers as those in line and `min_pool_size` call for, and as the limits and the pace allow.
+    /// Opens as many servers as those in line and `min_pool_size` call for, and as the limits and the pace
+    /// allow.
     mutating func openServers(for pool: PoolID, now: Instant, into actions: inout ActionList) {
         guard mayLend(pool), shutdown != .waitForServers else { return }
         let oldest = pools[pool].waiting.first.flatMap { clients.id(at: $0) }.map { clients[$0].waitingSince }
@@ -33,8 +34,8 @@ extension Switchboard {
         return pools[pool].clients > 0 || database.user != nil
     }
 
-    /// Whether `max_db_connections` and `max_user_connections` leave room for one more; an idle server of another
-    /// pool makes room if it must, the one idle longest.
+    /// Whether `max_db_connections` and `max_user_connections` leave room for one more; an idle server of
+    /// another pool makes room if it must, the one idle longest.
     private mutating func makeRoomInLimits(
         for pool: PoolID, now: Instant, into actions: inout ActionList
     ) -> Bool {
@@ -59,7 +60,9 @@ extension Switchboard {
     ) -> Bool {
         var longest: (server: ServerID, since: Instant)?
         for pool in poolIDs where fits(pools[pool]) {
-            guard let slot = pools[pool].lists[.idle].first, let server = servers.id(at: slot) else { continue }
+            guard let slot = pools[pool].lists[.idle].first, let server = servers.id(at: slot) else {
+                continue
+            }
             if longest == nil || servers[server].restingSince < longest!.since {
                 longest = (server, servers[server].restingSince)
             }
@@ -80,7 +83,9 @@ extension Switchboard {
             snapshot.user(named: users[user].name)?.maxUserConnections ?? snapshot.global.maxUserConnections
         guard perDatabase > 0 || perUser > 0 else { return }
         for other in poolIDs where other != pool && !pools[other].waiting.isEmpty {
-            if perDatabase > 0 && pools[other].database == database || perUser > 0 && pools[other].user == user {
+            if perDatabase > 0 && pools[other].database == database
+                || perUser > 0 && pools[other].user == user
+            {
                 openServers(for: other, now: now, into: &actions)
             }
         }
@@ -127,8 +132,12 @@ extension Switchboard {
         servers[server].local = local
         if servers[server].victim != nil { return sendCancel(server, now: now, into: &actions) }
         if snapshot.global.logConnections {
-            let from = local.family == .unix ? ByteString("") : ByteString(" (from ").appending(
-                local.text(serverPort: local.port)).appending(")")
+            let from =
+                local.family == .unix
+                ? ByteString("")
+                : ByteString(" (from ").appending(
+                    local.text(serverPort: local.port)
+                ).appending(")")
             log(.log, server, ByteString("new connection to server").appending(from), into: &actions)
         }
         let pool = servers[server].pool
@@ -194,7 +203,9 @@ extension Switchboard {
         var offset = 0
         while offset < bytes.count, servers.contains(server) {
             guard servers[server].phase == .loggingIn else { break }
-            guard case .header(let header) = bytes.frame(at: offset, limitBytes: UInt32(Limits.serverMessageBytes))
+            guard
+                case .header(let header) = bytes.frame(
+                    at: offset, limitBytes: UInt32(Limits.serverMessageBytes))
             else {
                 if case .incomplete = bytes.frame(at: offset, limitBytes: .max) { return offset }
                 failLogin(server, Refusal("bad pkt header"), now: now, into: &actions)
@@ -260,7 +271,8 @@ extension Switchboard {
         }
     }
 
-    /// PostgreSQL says no. Those in line hear its own words, except while it is only starting up or shutting down.
+    /// PostgreSQL says no. Those in line hear its own words, except while it is only starting up or shutting
+    /// down.
     private mutating func serverRefused(
         _ body: ByteView, _ server: ServerID, now: Instant, into actions: inout ActionList
     ) {
@@ -281,8 +293,8 @@ extension Switchboard {
         closeServer(server, because: "login failed", now: now, into: &actions)
     }
 
-    /// Notes that the pool's servers cannot be reached just now. Clients in line hear of it when PostgreSQL itself
-    /// refused; when it is starting up, or nobody answered, they keep their places.
+    /// Notes that the pool's servers cannot be reached just now. Clients in line hear of it when PostgreSQL
+    /// itself refused; when it is starting up, or nobody answered, they keep their places.
     mutating func loginFailed(
         _ server: ServerID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
@@ -381,7 +393,9 @@ extension Switchboard {
     mutating func finishErrand(_ server: ServerID, now: Instant, into actions: inout ActionList) {
         let errand = servers[server].errand
         servers[server].errand = .none
-        if servers[server].status != .idle { servers[server].poison("query of the pooler left a transaction") }
+        if servers[server].status != .idle {
+            servers[server].poison("query of the pooler left a transaction")
+        }
         if errand == .fence { return release(server, now: now, into: &actions) }
         if !mayLend(servers[server].pool) {
             return closeServer(server, because: "pause mode", now: now, into: &actions)

@@ -4,8 +4,9 @@ import Primitives
 import Session
 import Wire
 
-/// Prepared statements where the next request may meet another server: names are the client's own, statements are
-/// shared, and a server is given what it lacks just before it is needed. Nothing of this costs a round trip.
+/// Prepared statements where the next request may meet another server: names are the client's own, statements
+/// are shared, and a server is given what it lacks just before it is needed. Nothing of this costs a round
+/// trip.
 extension Switchboard {
     // MARK: Parse
 
@@ -31,8 +32,9 @@ extension Switchboard {
         switch names.meaning(name, segment: segment) {
         case .inDoubt:
             return wait(for: server, client, into: &actions)
-        case .statement:
-            return parseTakenName(message, ByteString(name), names, from: client, to: server, now, into: &actions)
+        case .known:
+            return parseTakenName(
+                message, ByteString(name), names, from: client, to: server, now, into: &actions)
         case .unknown:
             break
         }
@@ -48,7 +50,8 @@ extension Switchboard {
         case .prepared where servers[server].status == .failed:
             // PostgreSQL refuses most statements now: let it, by preparing this one anew.
             dropStatement(statement, from: server, into: &actions)
-            return sendParse(of: statement, name, names, from: client, to: server, message, now, into: &actions)
+            return sendParse(
+                of: statement, name, names, from: client, to: server, message, now, into: &actions)
         case .underWay, .prepared:
             let number = names.change(name, to: statement, segment: segment)
             let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
@@ -58,7 +61,8 @@ extension Switchboard {
             return .took(message.length)
         case .absent, .unknown:
             makeRoom(on: server, into: &actions)
-            return sendParse(of: statement, name, names, from: client, to: server, message, now, into: &actions)
+            return sendParse(
+                of: statement, name, names, from: client, to: server, message, now, into: &actions)
         }
     }
 
@@ -122,8 +126,8 @@ extension Switchboard {
         return relay(message, from: client, to: server, into: &actions)
     }
 
-    /// The name is taken: an unpooled server would say so at this place of the pipeline and skip to Sync. The server
-    /// is made to fail here by a Bind that cannot work, and its error is replaced by the right one.
+    /// The name is taken: an unpooled server would say so at this place of the pipeline and skip to Sync. The
+    /// server is made to fail here by a Bind that cannot work, and its error is replaced by the right one.
     private mutating func parseTakenName(
         _ message: Message, _ name: ByteString, _ names: ClientStatements, from client: ClientID,
         to server: ServerID, _ now: Instant, into actions: inout ActionList
@@ -234,7 +238,7 @@ extension Switchboard {
         switch clients[client].statements?.meaning(name, segment: segment) ?? .unknown {
         case .inDoubt:
             return wait(for: server, client, into: &actions)
-        case .statement:
+        case .known:
             if let names = clients[client].statements {
                 number = names.change(name, to: ExpectedReply.none, segment: segment)
             }
@@ -281,7 +285,7 @@ extension Switchboard {
                 ByteString("prepared statement '").appending(name).appending("' not found"), into: &actions)
             // Nobody else's statement may answer to it.
             return name.hasPrefix("PGBOUNCER_") ? .renamed(unusedStatement()) : .asItIs
-        case .statement(let statement):
+        case .known(let statement):
             switch servers[server].statements.presence(statement) {
             case .prepared:
                 servers[server].statements.used(statement)
@@ -369,8 +373,8 @@ extension Switchboard {
         actions.send(to: .server(server)) { statements.writeClose(statement, into: &$0) }
     }
 
-    /// Holds the client until replies have come that decide what its next request means. A Flush sees to it that the
-    /// server does not keep them.
+    /// Holds the client until replies have come that decide what its next request means. A Flush sees to it
+    /// that the server does not keep them.
     mutating func wait(for server: ServerID, _ client: ClientID, into actions: inout ActionList) -> Step {
         if servers[server].replies.isBatchOpen, !clients[client].holds.contains(.ledger) {
             actions.send(to: .server(server)) { $0.message(.flush) }
@@ -450,8 +454,10 @@ extension Switchboard {
         if reply.name == ExpectedReply.unnamed {
             if reply.request == .parseUnnamed { statements.letGo(reply.statement) }
             guard let client = servers[server].client else { return }
-            // A Parse or Close that failed has dropped the old one first; one that was skipped has done nothing.
-            return wasReached ? settleUnnamed(of: client, to: ExpectedReply.none) : unnamedUnchanged(of: client)
+            // A Parse or Close that failed has dropped the old one first; one that was skipped has done
+            // nothing.
+            return wasReached
+                ? settleUnnamed(of: client, to: ExpectedReply.none) : unnamedUnchanged(of: client)
         }
         guard reply.name != ExpectedReply.none else { return }
         if reply.request == .parse { statements.letGo(reply.statement) }
@@ -505,8 +511,8 @@ extension Switchboard {
 
     // MARK: Statements that drop statements
 
-    /// Whether this text may drop prepared statements behind our back (`DISCARD`, `DEALLOCATE`, in any statement of
-    /// it). Wrong only on the safe side.
+    /// Whether this text may drop prepared statements behind our back (`DISCARD`, `DEALLOCATE`, in any
+    /// statement of it). Wrong only on the safe side.
     private func mayDrop(_ text: ByteView) -> Bool {
         text.containsIgnoringASCIICase("deallocate") || text.containsIgnoringASCIICase("discard")
     }
@@ -516,7 +522,8 @@ extension Switchboard {
         if clients[client].statements != nil, mayDrop(definition) { clients[client].preparesDropping = true }
     }
 
-    /// Holds a client whose request may drop the statements that its next requests name, until it is answered.
+    /// Holds a client whose request may drop the statements that its next requests name, until it is
+    /// answered.
     mutating func waitIfDropping(
         _ message: Message, _ client: ClientID, _ server: ServerID, into actions: inout ActionList
     ) {
@@ -536,7 +543,9 @@ extension Switchboard {
     /// DEALLOCATE ALL or DISCARD ALL has run for this client on this server.
     mutating func forgetAll(of client: ClientID?, and server: ServerID) {
         if let client {
-            for statement in clients[client].statements?.takeAllCommitted() ?? [] { statements.letGo(statement) }
+            for statement in clients[client].statements?.takeAllCommitted() ?? [] {
+                statements.letGo(statement)
+            }
         }
         for statement in servers[server].statements.takeAllConfirmed() { statements.letGo(statement) }
     }
@@ -557,7 +566,7 @@ extension Switchboard {
             case .inDoubt:
                 guard let server else { return nil }
                 return wait(for: server, client, into: &actions)
-            case .statement:
+            case .known:
                 break
             }
             if let server,
@@ -643,7 +652,9 @@ enum DeallocateText {
                 }
                 return nil
             }
-            while let byte = text[offset], byte.isIdentifierByte && byte != 0x2E || byte >= 0x80 || byte == 0x24 {
+            while let byte = text[offset],
+                byte.isIdentifierByte && byte != 0x2E || byte >= 0x80 || byte == 0x24
+            {
                 bytes.append(byte.asciiLowercased)
                 offset += 1
             }

@@ -4,8 +4,8 @@ public import Primitives
 import Session
 import Wire
 
-/// Deadlines. A link has at most one live entry in the queue; when it comes up, the link is looked at, and says when
-/// it wants to be looked at next. So a query costs no timer.
+/// Deadlines. A link has at most one live entry in the queue; when it comes up, the link is looked at, and
+/// says when it wants to be looked at next. So a query costs no timer.
 extension Switchboard {
     // MARK: Arming
 
@@ -253,7 +253,8 @@ extension Switchboard {
 
     // MARK: Limits in force
 
-    /// How long this client may stand in line, and how long its query may take from now, for the clients' user.
+    /// How long this client may stand in line, and how long its query may take from now, for the clients'
+    /// user.
     private func waitLimits(_ client: ClientID) -> (wait: TimeSpan, query: TimeSpan) {
         guard let pool = clients[client].pool, let user = clients[client].user else { return (.zero, .zero) }
         let line = snapshot.user(named: users[user].name)
@@ -345,7 +346,8 @@ extension PoolCounters {
     private static var fields: [WritableKeyPath<PoolCounters, UInt64>] {
         [
             \.serverAssignments, \.transactions, \.queries, \.bytesFromClients, \.bytesFromServers,
-            \.transactionTime, \.queryTime, \.waitTime, \.clientParses, \.serverParses, \.binds, \.clientLogins,
+            \.transactionTime, \.queryTime, \.waitTime, \.clientParses, \.serverParses, \.binds,
+            \.clientLogins,
         ]
     }
 }

@@ -7,11 +7,11 @@ public import Session
 /// The engine of one worker: everything it thinks, and nothing it does.
 ///
 /// Facts come in through the methods below, each with the time as an argument; orders go out through the
-/// `ActionList`, which is empty on entry. A link's handle is born here: of a client in `accepted`, of a server in
-/// `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
+/// `ActionList`, which is empty on entry. A link's handle is born here: of a client in `accepted`, of a
+/// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
-/// The verbs are in the extensions: `+Login`, `+Requests`, `+Statements`, `+Replies`, `+Checkout`, `+Servers`,
-/// `+Cancel`, `+Timers`, `+Control`, `+Log`.
+/// The verbs are in the extensions: `+Login`, `+Requests`, `+Statements`, `+Replies`, `+Checkout`,
+/// `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
@@ -113,9 +113,10 @@ public struct Switchboard: ~Copyable {
         return client
     }
 
-    /// Bytes of a link: what was kept of it, and what was read behind that. The number of bytes consumed, from the
-    /// front; the driver keeps the rest and offers it again with the next bytes, or after `.resumeReading`.
-    /// When nothing is consumed of a full buffer the driver makes room for more; the engine bounds how far.
+    /// Bytes of a link: what was kept of it, and what was read behind that. The number of bytes consumed,
+    /// from the front; the driver keeps the rest and offers it again with the next bytes, or after
+    /// `.resumeReading`. When nothing is consumed of a full buffer the driver makes room for more; the engine
+    /// bounds how far.
     public mutating func received(
         _ bytes: ByteView, from link: LinkID, now: Instant, into actions: inout ActionList
     ) -> Int {
@@ -248,8 +249,8 @@ public struct ProcessFacts: Sendable {
     public var listenPort: UInt16
     /// First line of `--version`, also the answer of `SHOW VERSION`.
     public var version: ByteString
-    /// Wall-clock time of the start in seconds since 1970, and the monotonic instant of the same moment: `SHOW`
-    /// prints wall-clock times computed from these.
+    /// Wall-clock time of the start in seconds since 1970, and the monotonic instant of the same moment:
+    /// `SHOW` prints wall-clock times computed from these.
     public var startSeconds: Double
     public var startInstant: Instant
     public init(

@@ -31,7 +31,8 @@ extension PoolLimits {
     /// - waiting: clients in line; `oldestWait`: since when the first of them waits.
     /// - upkeep: whether `min_pool_size` is to be kept up (the pool has clients, or a forced user).
     public func plan(
-        _ lists: ServerLists, _ pace: OpeningPace, waiting: Int, oldestWait: Instant?, upkeep: Bool, now: Instant
+        _ lists: ServerLists, _ pace: OpeningPace, waiting: Int, oldestWait: Instant?, upkeep: Bool,
+        now: Instant
     ) -> OpeningPlan {
         var plan = OpeningPlan(openings: 0, fromReserve: 0, askAgain: nil)
         let sessions = lists.sessions

@@ -8,7 +8,8 @@ public enum ServerState: UInt8, CaseIterable, Sendable {
     case idle
     /// Lent to a client. *Leads to:* idle, testing, or another client.
     case active
-    /// Nobody's, but answering a query of ours (check, reset, connect query, fence). *Leads to:* idle, active.
+    /// Nobody's, but answering a query of ours (check, reset, connect query, fence). *Leads to:* idle,
+    /// active.
     case testing
     /// Not a session: a connection that carries one cancel request. *Leads to:* nothing.
     case cancelling

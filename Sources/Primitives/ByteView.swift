@@ -1,4 +1,5 @@
-/// A window on bytes that somebody else owns: the receive buffer of a link, the scratch space of an action list.
+/// A window on bytes that somebody else owns: the receive buffer of a link, the scratch space of an action
+/// list.
 ///
 /// Valid only for the duration of the call it was handed to; whoever needs the bytes longer copies them
 /// into a `ByteString`. Every read is checked and answers `nil` when it would leave the window: input from

@@ -1,5 +1,5 @@
-/// Byte strings kept once, however many hold them: equal bytes have equal numbers, and go when the last holder
-/// lets go.
+/// Byte strings kept once, however many hold them: equal bytes have equal numbers, and go when the last
+/// holder lets go.
 public struct Interner: ~Copyable {
     private struct Entry {
         var bytes: ByteString?

@@ -1,5 +1,5 @@
-/// Doubly linked lists over slots: an element is in at most one list of its `Membership` at a time, and leaves
-/// it in constant time from anywhere. A pooled server's state is the list it is in.
+/// Doubly linked lists over slots: an element is in at most one list of its `Membership` at a time, and
+/// leaves it in constant time from anywhere. A pooled server's state is the list it is in.
 public struct Membership: ~Copyable {
     fileprivate var before: [UInt32] = []
     fileprivate var after: [UInt32] = []

@@ -93,7 +93,8 @@ public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
         return generation & 1 == 1 ? ID(Handle(slot: slot, generation: generation)) : nil
     }
 
-    /// The element; a dead handle is our own mistake and stops the process rather than touch a stranger's session.
+    /// The element; a dead handle is our own mistake and stops the process rather than touch a stranger's
+    /// session.
     @inlinable
     public subscript(id: ID) -> Element {
         @inline(__always)

@@ -72,7 +72,9 @@ public struct ClientSession: ~Copyable {
     /// It is held until everything it has asked for is answered, not only some of it.
     public var waitsForAll = false
 
-    public init(number: UInt64, peer: SocketAddress, local: SocketAddress, parameters: ParameterSetID, now: Instant) {
+    public init(
+        number: UInt64, peer: SocketAddress, local: SocketAddress, parameters: ParameterSetID, now: Instant
+    ) {
         self.number = number
         self.peer = peer
         self.local = local
@@ -98,8 +100,8 @@ public struct ClientSession: ~Copyable {
 /// What a console client may do.
 public enum ConsoleRights: Equatable, Sendable { case admin, stats }
 
-/// What a client's unnamed statement stands for. As with names (`ClientStatements`), a change takes effect when the
-/// server has reached it; until then it is pending, in one segment of the pipeline.
+/// What a client's unnamed statement stands for. As with names (`ClientStatements`), a change takes effect
+/// when the server has reached it; until then it is pending, in one segment of the pipeline.
 public struct UnnamedStatement: Sendable {
     /// A statement, or `ExpectedReply.none`.
     public var committed = ExpectedReply.none

@@ -1,11 +1,11 @@
 public import Primitives
 
-/// The names one client has given to prepared statements, and what each stands for. Exists only for clients that
-/// prepare by name.
+/// The names one client has given to prepared statements, and what each stands for. Exists only for clients
+/// that prepare by name.
 ///
-/// A Parse or Close takes effect for the client when its reply has come; until then the change is pending, in one
-/// segment of its pipeline. A name with a change pending from an earlier segment is in doubt: whoever asks for it
-/// has to wait for that segment's replies.
+/// A Parse or Close takes effect for the client when its reply has come; until then the change is pending, in
+/// one segment of its pipeline. A name with a change pending from an earlier segment is in doubt: whoever
+/// asks for it has to wait for that segment's replies.
 public final class ClientStatements {
     /// Names one client may hold; more are refused with an error (hostile input X11).
     public static let limit = 65_536
@@ -25,7 +25,7 @@ public final class ClientStatements {
     /// What a name means now.
     public enum Meaning: Equatable {
         case unknown
-        case statement(UInt32)
+        case known(UInt32)
         /// A change from an earlier segment has not been answered yet.
         case inDoubt
     }
@@ -39,7 +39,7 @@ public final class ClientStatements {
         let entry = entries[Int(number)]
         if entry.changes > 0, entry.segment != segment { return .inDoubt }
         let statement = entry.changes > 0 ? entry.pending : entry.committed
-        return statement == ExpectedReply.none ? .unknown : .statement(statement)
+        return statement == ExpectedReply.none ? .unknown : .known(statement)
     }
 
     /// The number under which a name is known, or `none`.
@@ -50,15 +50,16 @@ public final class ClientStatements {
         number < entries.count ? entries[Int(number)].name : ""
     }
 
-    /// The name will mean this statement (or, with `none`, nothing) once the reply has come. The number that the
-    /// ledger entry carries.
+    /// The name will mean this statement (or, with `none`, nothing) once the reply has come. The number that
+    /// the ledger entry carries.
     public func change(_ name: ByteView, to statement: UInt32, segment: UInt32) -> UInt32 {
         let number: UInt32
         if let known = numbers.value(name) {
             number = known
         } else {
             let entry = Entry(
-                name: ByteString(name), committed: ExpectedReply.none, pending: ExpectedReply.none, segment: 0,
+                name: ByteString(name), committed: ExpectedReply.none, pending: ExpectedReply.none,
+                segment: 0,
                 changes: 0)
             if let reused = free.popLast() {
                 number = reused
@@ -87,8 +88,8 @@ public final class ClientStatements {
     /// The change was skipped by the server: the name means what it meant.
     public func skipped(_ number: UInt32) { finish(Int(number)) }
 
-    /// Every statement that is committed to a name, for letting go of them (DEALLOCATE ALL, DISCARD ALL, the end).
-    /// Names with changes under way stay.
+    /// Every statement that is committed to a name, for letting go of them (DEALLOCATE ALL, DISCARD ALL, the
+    /// end). Names with changes under way stay.
     public func takeAllCommitted() -> [UInt32] {
         var taken: [UInt32] = []
         for index in entries.indices where entries[index].committed != ExpectedReply.none {

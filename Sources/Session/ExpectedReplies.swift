@@ -24,8 +24,8 @@ public enum Disposition: UInt8, BitwiseCopyable, Sendable {
 public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     public var request: Request
     public var disposition: Disposition
-    /// The statement that a Parse prepares or a Close of ours drops, or `none`; for `duplicateName` the number of the
-    /// name that is taken.
+    /// The statement that a Parse prepares or a Close of ours drops, or `none`; for `duplicateName` the
+    /// number of the name that is taken.
     public var statement: UInt32
     /// The client's name for it (see `ClientStatements`), or `none`.
     public var name: UInt32
@@ -34,7 +34,8 @@ public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     public static let unnamed = UInt32.max - 1
 
     public init(
-        _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none, name: UInt32 = none
+        _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none,
+        name: UInt32 = none
     ) {
         self.request = request
         self.disposition = disposition
@@ -43,11 +44,12 @@ public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     }
 }
 
-/// The ledger of a server: one entry for each reply to come, in order. It decides for every message of the server
-/// whom it is for; a server is free only when it is empty.
+/// The ledger of a server: one entry for each reply to come, in order. It decides for every message of the
+/// server whom it is for; a server is free only when it is empty.
 ///
-/// Follows PostgreSQL's rules: after an error in the extended protocol everything up to the next Sync is skipped, and
-/// a CopyInResponse makes the server deaf to Sync until the copy ends (manual: "Extended Query", "COPY Operations").
+/// Follows PostgreSQL's rules: after an error in the extended protocol everything up to the next Sync is
+/// skipped, and a CopyInResponse makes the server deaf to Sync until the copy ends (manual: "Extended Query",
+/// "COPY Operations").
 public struct ExpectedReplies: ~Copyable {
     /// Entries held before the client is made to wait: bounds the memory of 10,000 requests in one write.
     public static let limit = 4096
@@ -60,8 +62,8 @@ public struct ExpectedReplies: ~Copyable {
     public private(set) var skipsToSync = false
     /// Where a COPY FROM STDIN stands.
     public private(set) var copyIn = CopyIn.none
-    /// Extended requests were sent, and no Sync behind them yet: the server is in a transaction of their own, whatever
-    /// it said last.
+    /// Extended requests were sent, and no Sync behind them yet: the server is in a transaction of their own,
+    /// whatever it said last.
     public fileprivate(set) var isBatchOpen = false
     /// Syncs recorded so far; tells the segments of a pipeline apart.
     public private(set) var segment: UInt32 = 0
@@ -172,13 +174,16 @@ public struct ExpectedReplies: ~Copyable {
     }
 
     /// CopyInResponse: from here on the server ignores Syncs until it is told that the copy ends. Those sent
-    /// already, up to that point, will not be answered. The number of Syncs crossed out, or `nil` for out of step.
+    /// already, up to that point, will not be answered. The number of Syncs crossed out, or `nil` for out of
+    /// step.
     public mutating func copyInResponse() -> Int? {
         guard copyIn == .none, let front = entries.first, front.request == .query || front.request == .execute
         else { return nil }
         copyIn = .taking
         var crossedOut = 0
-        defer { if crossedOut > 0, front.request == .execute { isBatchOpen = true } }
+        defer {
+            if crossedOut > 0, front.request == .execute, !holdsEndOfBatch { isBatchOpen = true }
+        }
         var index = 1
         while index < entries.count {
             switch entries[index].request {
@@ -196,8 +201,8 @@ public struct ExpectedReplies: ~Copyable {
         return crossedOut
     }
 
-    /// ErrorResponse. In the extended protocol every entry up to the next Sync is dropped: `dropped` is told of each,
-    /// the failed one first.
+    /// ErrorResponse. In the extended protocol every entry up to the next Sync is dropped: `dropped` is told
+    /// of each, the failed one first.
     public mutating func error(dropped: (ExpectedReply) -> Void) -> Verdict {
         guard let front = entries.first else { return .outOfStep }
         copyIn = .none
@@ -232,8 +237,8 @@ public struct ExpectedReplies: ~Copyable {
         return verdict
     }
 
-    /// The next entry when its turn has come and its reply is ours to write; marks without replies are dropped
-    /// on the way. To be asked after every reply and every request until `nil`.
+    /// The next entry when its turn has come and its reply is ours to write; marks without replies are
+    /// dropped on the way. To be asked after every reply and every request until `nil`.
     public mutating func takeAnswer() -> ExpectedReply? {
         while let front = entries.first {
             if front.request == .copyEnd {
@@ -247,7 +252,21 @@ public struct ExpectedReplies: ~Copyable {
         return nil
     }
 
-    fileprivate mutating func removeFirst() -> ExpectedReply? { entries.isEmpty ? nil : entries.removeFirst() }
+    fileprivate mutating func removeFirst() -> ExpectedReply? {
+        entries.isEmpty ? nil : entries.removeFirst()
+    }
+
+    /// Whether something that ends a batch is still to be answered.
+    private var holdsEndOfBatch: Bool {
+        (0..<entries.count).contains {
+            switch entries[$0].request {
+            case .sync, .query, .functionCall: true
+            case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close,
+                .copyEnd:
+                false
+            }
+        }
+    }
 
     private func part(_ fits: (Request) -> Bool) -> Verdict {
         guard let front = entries.first, fits(front.request) else { return .outOfStep }

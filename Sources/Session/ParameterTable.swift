@@ -8,8 +8,8 @@ public struct ParameterSetID: Hashable, Sendable, BitwiseCopyable {
 
 /// The parameters that PostgreSQL reports (manual: "ParameterStatus"), followed for every session.
 ///
-/// The server's own report is the only truth for what a server has (I11); a client has what its server reported while
-/// the two were together, or asked for at start-up.
+/// The server's own report is the only truth for what a server has (I11); a client has what its server
+/// reported while the two were together, or asked for at start-up.
 public struct ParameterTable: ~Copyable {
     /// Reported, but not for a session to set.
     private static let fixed: [ByteString] = [
@@ -53,8 +53,8 @@ public struct ParameterTable: ~Copyable {
         names[..<startupCount].firstIndex { $0.withView { $0.equalsIgnoringASCIICase(name) } }
     }
 
-    /// The place of a parameter a server reports; a new one is followed from now on. `nil` for those that a session
-    /// cannot set.
+    /// The place of a parameter a server reports; a new one is followed from now on. `nil` for those that a
+    /// session cannot set.
     public mutating func reportedIndex(_ name: ByteView) -> Int? {
         if let known = names.firstIndex(where: { $0.equals(name) }) { return known }
         if let known = names.firstIndex(where: { $0.withView { $0.equalsIgnoringASCIICase(name) } }) {
@@ -81,7 +81,9 @@ public struct ParameterTable: ~Copyable {
     }
 
     /// The same set with one value changed, held; the old one is let go of.
-    public mutating func replacing(_ set: ParameterSetID, at index: Int, with value: ByteView) -> ParameterSetID {
+    public mutating func replacing(_ set: ParameterSetID, at index: Int, with value: ByteView)
+        -> ParameterSetID
+    {
         var numbers = Self.numbers(sets.bytes(set.number))
         while numbers.count <= index { numbers.append(0) }
         let old = numbers[index]
@@ -96,7 +98,8 @@ public struct ParameterTable: ~Copyable {
         return new
     }
 
-    /// `base` with every value that `wishes` has in place of its own, held anew; neither argument is let go of.
+    /// `base` with every value that `wishes` has in place of its own, held anew; neither argument is let go
+    /// of.
     public mutating func overlay(_ wishes: ParameterSetID, on base: ParameterSetID) -> ParameterSetID {
         var numbers = Self.numbers(sets.bytes(base.number))
         for (index, wish) in Self.numbers(sets.bytes(wishes.number)).enumerated() where wish != 0 {
@@ -131,15 +134,18 @@ public struct ParameterTable: ~Copyable {
         for (index, number) in Self.numbers(sets.bytes(wanted.number)).enumerated() where number != 0 {
             if index < have.count, have[index] == number { continue }
             let value = values.bytes(number).unmarked
-            guard Self.writeSetting(names[index], value, conforming: conforming, into: &sql) else { return nil }
+            guard Self.writeSetting(names[index], value, conforming: conforming, into: &sql) else {
+                return nil
+            }
             count += 1
         }
         return count
     }
 
-    /// `SET name='value';` with the value quoted so that it cannot end early: a quote byte is never part of another
-    /// character in any client encoding, but a backslash may be, so values with both backslash escapes in force and
-    /// bytes beyond ASCII are refused. `search_path` goes through `set_config`, which takes the list as it is.
+    /// `SET name='value';` with the value quoted so that it cannot end early: a quote byte is never part of
+    /// another character in any client encoding, but a backslash may be, so values with both backslash
+    /// escapes in force and bytes beyond ASCII are refused. `search_path` goes through `set_config`, which
+    /// takes the list as it is.
     private static func writeSetting(
         _ name: ByteString, _ value: ByteString, conforming: Bool, into sql: inout ByteBuffer
     ) -> Bool {

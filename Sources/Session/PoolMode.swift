@@ -1,7 +1,7 @@
 public import Config
 
-/// Every decision that depends on the pool mode. No other file may name a mode; whoever adds one is asked these
-/// questions by the compiler.
+/// Every decision that depends on the pool mode. No other file may name a mode; whoever adds one is asked
+/// these questions by the compiler.
 extension PoolMode {
     /// What SHOW says of the console's own pool.
     public static var ofConsole: PoolMode { .statement }
@@ -22,7 +22,8 @@ extension PoolMode {
         }
     }
 
-    /// Whether prepared statements are followed and renamed, because the next request may meet another server.
+    /// Whether prepared statements are followed and renamed, because the next request may meet another
+    /// server.
     public var tracksStatements: Bool {
         switch self {
         case .session: false

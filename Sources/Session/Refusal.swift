@@ -1,8 +1,8 @@
 public import Primitives
 import Wire
 
-/// A sentence the pooler itself says to a client, as an ErrorResponse. PgBouncer's code and text where it has one,
-/// because applications and people look for them; never secrets, never SQL.
+/// A sentence the pooler itself says to a client, as an ErrorResponse. PgBouncer's code and text where it has
+/// one, because applications and people look for them; never secrets, never SQL.
 public struct Refusal: Equatable, Sendable {
     public enum Severity: Sendable { case fatal, error }
     public var severity: Severity
@@ -12,7 +12,8 @@ public struct Refusal: Equatable, Sendable {
     public var hint: ByteString?
 
     public init(
-        _ text: ByteString, state: ByteString = "08P01", severity: Severity = .fatal, detail: ByteString? = nil,
+        _ text: ByteString, state: ByteString = "08P01", severity: Severity = .fatal,
+        detail: ByteString? = nil,
         hint: ByteString? = nil
     ) {
         self.severity = severity
@@ -33,7 +34,8 @@ public struct Refusal: Equatable, Sendable {
 extension Refusal {
     // before and during login
     public static let oldProtocol = Refusal("old V2 protocol not supported")
-    public static let startupLayout = Refusal("invalid startup packet layout: expected terminator as last byte")
+    public static let startupLayout = Refusal(
+        "invalid startup packet layout: expected terminator as last byte")
     public static let noUser = Refusal("no username supplied")
     public static let longUser = Refusal("username too long")
     public static let encryptedRequestTail = Refusal("received unencrypted data after SSL request")
@@ -67,7 +69,8 @@ extension Refusal {
     public static let statementPooling = Refusal("transaction blocks not allowed in statement pooling mode")
     public static let serverCrashed = Refusal("server conn crashed?")
     public static let serverClosed = Refusal("server connection closed")
-    public static let serverOutOfStep = Refusal("server conn crashed?", detail: "The server broke the protocol.")
+    public static let serverOutOfStep = Refusal(
+        "server conn crashed?", detail: "The server broke the protocol.")
     public static let parametersRejected = Refusal("invalid server parameter")
     public static let databaseRemoved = Refusal("database removed")
     public static let killed = Refusal("admin forced disconnect")
@@ -107,7 +110,8 @@ extension Refusal {
     /// What an unpooled server says about a Parse whose name is taken.
     public static func duplicateStatement(_ name: ByteString) -> Refusal {
         Refusal(
-            ByteString("prepared statement \"").appending(name).appending("\" already exists"), state: "42P05",
+            ByteString("prepared statement \"").appending(name).appending("\" already exists"),
+            state: "42P05",
             severity: .error)
     }
 }

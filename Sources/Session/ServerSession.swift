@@ -51,8 +51,9 @@ public struct ServerSession: ~Copyable {
     public var awaitsParameters = false
     /// Syncs sent ahead of a CopyInResponse, and so never answered, in the exchange that runs now.
     public var syncsCrossedOut = 0
-    /// After a copy that failed: ReadyForQuery messages that may still come for Syncs sent ahead of it. Nobody can
-    /// know whether the server had read those inside the copy; such a server is not given to another client.
+    /// After a copy that failed: ReadyForQuery messages that may still come for Syncs sent ahead of it.
+    /// Nobody can know whether the server had read those inside the copy; such a server is not given to
+    /// another client.
     public var strayReadies = 0
     /// It has told its client that it ends the session: nothing may follow that (FATAL).
     public var saidFatal = false
@@ -99,10 +100,11 @@ public struct ServerSession: ~Copyable {
         if poison == nil { poison = reason }
     }
 
-    /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's message has
-    /// been passed on and that nothing is left in the receive buffer.
+    /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's
+    /// message has been passed on and that nothing is left in the receive buffer.
     public var isFree: Bool {
-        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && !isCongested && cancels == 0
+        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && !isCongested
+            && cancels == 0
             && !awaitsParameters
     }
 }

@@ -1,7 +1,7 @@
 /// The statements one server has prepared, least recently used first to go (`max_prepared_statements`).
 ///
-/// A statement counts as prepared only when the server has said so (ParseComplete); until then it is under way, in a
-/// segment of the pipeline, and gone again if an error skips it.
+/// A statement counts as prepared only when the server has said so (ParseComplete); until then it is under
+/// way, in a segment of the pipeline, and gone again if an error skips it.
 public struct ServerStatements: ~Copyable {
     public enum Presence: Equatable, Sendable {
         case absent
@@ -71,7 +71,8 @@ public struct ServerStatements: ~Copyable {
         return true
     }
 
-    /// The statement to drop so that one more fits, or `nil` when there is room. Only confirmed ones are dropped.
+    /// The statement to drop so that one more fits, or `nil` when there is room. Only confirmed ones are
+    /// dropped.
     public func evictionCandidate(limit: Int) -> UInt32? {
         guard entries.count >= limit else { return nil }
         return entries.lazy.filter(\.confirmed).min { $0.lastUse < $1.lastUse }?.statement
@@ -79,14 +80,14 @@ public struct ServerStatements: ~Copyable {
 
     /// Every statement the server is known to have, for letting go of them; those under way stay.
     public mutating func takeAllConfirmed() -> [UInt32] {
-        let confirmed = entries.filter(\.confirmed).map(\.statement)
+        let confirmed = entries.filter(\.confirmed).map { $0.statement }
         for statement in confirmed { forget(statement) }
         return confirmed
     }
 
     /// Every statement, for letting go of them when the server goes.
     public mutating func takeAll() -> [UInt32] {
-        let all = entries.map(\.statement)
+        let all = entries.map { $0.statement }
         for statement in all { forget(statement) }
         return all
     }

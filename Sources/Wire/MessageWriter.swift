@@ -70,7 +70,8 @@ extension ByteBuffer {
         message(.query) { $0.append(cString: sql) }
     }
 
-    /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D and H where we know more.
+    /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D and H where we
+    /// know more.
     public mutating func report(
         _ kind: ServerMessageKind, severity: StaticString, state: ByteString, text: ByteString,
         detail: ByteString? = nil, hint: ByteString? = nil

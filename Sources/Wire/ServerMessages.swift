@@ -1,10 +1,12 @@
 public import Primitives
 
-/// Readers for the messages of a server that we look into. All take a message's body, without type and length.
+/// Readers for the messages of a server that we look into. All take a message's body, without type and
+/// length.
 public enum ServerMessage {
     /// manual: "ParameterStatus"
     public static func parameterStatus(_ body: ByteView) -> (name: ByteView, value: ByteView)? {
-        guard let name = body.cString(at: 0), let value = body.cString(at: name.next), value.next == body.count
+        guard let name = body.cString(at: 0), let value = body.cString(at: name.next),
+            value.next == body.count
         else { return nil }
         return (name.bytes, value.bytes)
     }
@@ -33,9 +35,11 @@ public enum ServerMessage {
     }
 }
 
-/// Readers for the messages of a client that we look into. All take a message's body, without type and length.
+/// Readers for the messages of a client that we look into. All take a message's body, without type and
+/// length.
 public enum ClientMessage {
-    /// manual: "Parse": the statement's name, and what makes it the same statement for anybody: text and types.
+    /// manual: "Parse": the statement's name, and what makes it the same statement for anybody: text and
+    /// types.
     public static func parse(_ body: ByteView) -> (name: ByteView, definition: ByteView)? {
         guard let name = body.cString(at: 0) else { return nil }
         let definition = body.slice(name.next)
@@ -47,7 +51,9 @@ public enum ClientMessage {
 
     /// manual: "Bind": the portal, the statement, and the length of both with their terminators.
     public static func bind(_ body: ByteView) -> (portal: ByteView, statement: ByteView, length: Int)? {
-        guard let portal = body.cString(at: 0), let statement = body.cString(at: portal.next) else { return nil }
+        guard let portal = body.cString(at: 0), let statement = body.cString(at: portal.next) else {
+            return nil
+        }
         return (portal.bytes, statement.bytes, statement.next)
     }
 

@@ -1,6 +1,7 @@
 public import Primitives
 
-/// What the first bytes of a connection are (manual: "StartupMessage", "SSLRequest", "GSSENCRequest", "CancelRequest").
+/// What the first bytes of a connection are (manual: "StartupMessage", "SSLRequest", "GSSENCRequest",
+/// "CancelRequest").
 public enum StartupPacket {
     /// More bytes are needed to tell.
     case incomplete

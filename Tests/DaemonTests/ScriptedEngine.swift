@@ -93,4 +93,6 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
     }
 
     var nextDeadline: Instant? { deadline }
+    var hasConsoleWork: Bool { false }
+    mutating func serveConsole(now: Instant, into actions: inout ActionList) {}
 }

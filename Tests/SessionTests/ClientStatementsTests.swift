@@ -15,10 +15,10 @@ import Testing
         let names = ClientStatements(seed: 1)
         #expect(meaning(names, "a", 0) == .unknown)
         let number = change(names, "a", 7, 0)
-        #expect(meaning(names, "a", 0) == .statement(7))
+        #expect(meaning(names, "a", 0) == .known(7))
         #expect(meaning(names, "a", 1) == .inDoubt)
         #expect(names.confirm(number, statement: 7) == none)
-        #expect(meaning(names, "a", 1) == .statement(7))
+        #expect(meaning(names, "a", 1) == .known(7))
         #expect(names.count == 1)
     }
 
@@ -36,7 +36,7 @@ import Testing
         #expect(meaning(names, "a", 1) == .unknown)
         #expect(meaning(names, "a", 2) == .inDoubt)
         names.skipped(close)
-        #expect(meaning(names, "a", 2) == .statement(7))
+        #expect(meaning(names, "a", 2) == .known(7))
     }
 
     @Test func closeAndParseAgainInOneSegment() {
@@ -45,10 +45,10 @@ import Testing
         let close = change(names, "a", none, 1)
         let parse = change(names, "a", 8, 1)
         #expect(close == parse)
-        #expect(meaning(names, "a", 1) == .statement(8))
+        #expect(meaning(names, "a", 1) == .known(8))
         #expect(names.confirm(close, statement: none) == 7)
         #expect(names.confirm(parse, statement: 8) == none)
-        #expect(meaning(names, "a", 2) == .statement(8))
+        #expect(meaning(names, "a", 2) == .known(8))
         #expect(names.takeAllCommitted() == [8])
         #expect(names.count == 0)
     }
@@ -61,7 +61,7 @@ import Testing
         let b = change(names, "b", 9, 0)
         #expect(a == b)
         #expect(meaning(names, "a", 0) == .unknown)
-        #expect(meaning(names, "b", 0) == .statement(9))
+        #expect(meaning(names, "b", 0) == .known(9))
     }
 
     @Test func takingAllLeavesNamesWithChangesUnderWay() {

@@ -37,7 +37,12 @@ struct WordRule: Sendable, CustomTestStringConvertible {
         WordRule(
             name: "no public",
             pattern: #"\b(public|open)\s+(\w+\s+)*(struct|class|enum|func|var|let|init|protocol|actor)\b"#,
-            scope: .code, instead: "say `package`: nothing outside this package uses us",
+            scope: .code,
+            instead:
+                "say `package`; only rows 1 to 5 are public, because only public code is inlined across modules",
+            exempt: ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"].map {
+                "Sources/\($0)/"
+            },
             bad: "public struct Pool {}", good: "package struct Pool { var open = 1 }"),
         WordRule(
             name: "no trap by wish", pattern: #"\btry!|\bas!|\bfatalError\s*\("#, scope: .code,
@@ -86,9 +91,9 @@ extension NSRegularExpression {
     @Test(arguments: WordRule.all)
     func theRuleSeesWhatItIsFor(rule: WordRule) {
         func findings(_ text: String) -> [String] {
-            rule.findings(SourceText(path: "Sources/Wire/Sample.swift", text: text))
+            rule.findings(SourceText(path: "Sources/Console/Sample.swift", text: text))
         }
-        #expect(findings("\n" + rule.bad) == ["Sources/Wire/Sample.swift:2: \(rule.instead)"])
+        #expect(findings("\n" + rule.bad) == ["Sources/Console/Sample.swift:2: \(rule.instead)"])
         #expect(findings(rule.good).isEmpty)
         for place in rule.exempt {
             #expect(rule.findings(SourceText(path: place + "Sample.swift", text: rule.bad)).isEmpty)
