@@ -54,8 +54,8 @@ final class CancelAsker {
     let isRight: Bool
     let waits: Bool
     var wasEnded = false
-    /// The engine has read the request and did not close at once: it sends the cancel on.
-    var wasKept = false
+    /// Whom the request went for, when the engine had read it and did not close at once.
+    var server: SimulatedServer?
     init(target: SimulatedClient, isRight: Bool, waits: Bool) {
         self.target = target
         self.isRight = isRight

@@ -7,6 +7,7 @@ struct EventHeap {
         case peerRead(Cable)
         case offer(Cable)
         case wake(SimulatedClient)
+        case leave(SimulatedClient)
         case statementDone(SimulatedServer, UInt64)
         case opened(OpenRequest)
         case welcome(SimulatedServer)

@@ -93,7 +93,10 @@ extension World {
         let isOver = isAtRest(client) && server.backend.status == 0x49 && scenario.mode != .session
         say("server \(server.number) is hostile: \(kind), to client \(client?.number ?? -1), over \(isOver)")
         note("hostile", UInt64(server.number), 0)
-        if !kind.isHarmless, !(kind.isAfterAnswer && isOver) { client?.isHarmed = true }
+        if !kind.isHarmless, !(kind.isAfterAnswer && isOver), let client {
+            client.isHarmed = true
+            heap.add(.leave(client), at: clock + 300_000)
+        }
         let (spoilt, ends) = kind.spoil(bytes, token)
         server.backend.output.removeAll(keepingCapacity: true)
         write(spoilt, on: cable, inOnePiece: true)

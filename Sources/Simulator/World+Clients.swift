@@ -144,6 +144,12 @@ extension World {
         endFar(cable, isReset: isReset)
     }
 
+    /// A client whose answers were spoilt has had enough.
+    func leave(_ client: SimulatedClient) {
+        guard client.phase != .ended, let cable = client.cable else { return }
+        leave(client, cable, isReset: false)
+    }
+
     func clientSeesEnd(_ client: SimulatedClient) {
         guard client.phase != .ended else { return }
         say("client \(client.number) sees the end")

@@ -62,7 +62,9 @@ extension World {
             beingRead = nil
             cable.arrived.removeFirst(used)
             if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
-            if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty { asker.wasKept = true }
+            if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty {
+                asker.server = servers.last { serves($0, asker.target) }
+            }
             checkKept(cable)
             finishEvent()
         }

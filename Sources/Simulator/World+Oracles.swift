@@ -38,6 +38,11 @@ extension World {
         server.isBeingPrepared = sql.hasPrefix("SET ") || sql.hasPrefix("SELECT pg_catalog.set_config")
         checkHandOver(server, cable, to: "the pooler")
         server.owner = SimulatedServer.nobody
+        // With the first request of the client that is being read the server is its own at once.
+        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far else { return }
+        checkOrder(client)
+        server.owner = client.number
+        client.lineNumber = 0
     }
 
     private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
@@ -69,8 +74,8 @@ extension World {
             if cable.link.isClient { return }
         case .asker(let asker):
             let owner = asker.target.number
-            let isUnderWay = servers.contains { $0.cancelsUnderWay > 0 && serves($0, asker.target) }
-            if asker.isRight, asker.waits, asker.wasKept, isUnderWay, asker.target.cable?.isOpen == true, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
+            guard let server = asker.server, server.cancelsUnderWay > 0, serves(server, asker.target) else { return }
+            if asker.isRight, asker.waits, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
                 found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
             }
         case .client: break
@@ -78,7 +83,7 @@ extension World {
     }
 
     /// Whether the engine has given this server to this client.
-    private func serves(_ server: SimulatedServer, _ client: SimulatedClient) -> Bool {
+    func serves(_ server: SimulatedServer, _ client: SimulatedClient) -> Bool {
         guard server.cable?.isOpen == true, engine.servers.contains(server.id),
             case .client(let id)? = client.cable?.link
         else { return false }

@@ -125,6 +125,7 @@ package final class World {
         case .peerRead(let cable): peerReads(cable)
         case .offer(let cable): offer(cable)
         case .wake(let client): wake(client)
+        case .leave(let client): leave(client)
         case .statementDone(let server, let number): statementDone(server, number)
         case .opened(let request): opened(request)
         case .welcome(let server): welcome(server)

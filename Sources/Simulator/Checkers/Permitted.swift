@@ -27,7 +27,8 @@ struct Permitted {
             (
                 serversDie,
                 ["server conn crashed?", "terminating connection due to administrator command",
-                 "server login has been failing", "connect failed", "server connection closed"]
+                 "server login has been failing", "connect failed", "server connection closed",
+                 "invalid server parameter"]
             ),
             (
                 deeds.contains(.refuseConnections) || scenario["login_fails"] > 0 || scenario["connect_fails"] > 0,
