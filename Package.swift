@@ -48,7 +48,7 @@ let package = Package(
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
-        pure("Simulator", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
+        pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,

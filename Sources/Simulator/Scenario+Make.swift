@@ -13,6 +13,11 @@ extension Scenario {
             var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
             scenario.clients.append(maker.make())
         }
+        guard random.below(5) == 0 else { return scenario }
+        for number in clients..<(clients + 1 + random.below(2)) {
+            var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
+            scenario.clients.append(maker.makeAdmin())
+        }
         return scenario
     }
 

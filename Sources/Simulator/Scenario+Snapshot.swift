@@ -29,6 +29,7 @@ extension Scenario {
         global.serverRoundRobin = self["server_round_robin"] > 0
         global.serverResetQueryAlways = self["server_reset_query_always"] > 0
         global.verbose = self["verbose"]
+        global.adminUsers = ["anna"]
         global.statsPeriod = .seconds(5)
         var one = DatabaseEntry(name: "one")
         one.hosts = ["10.0.0.1"]

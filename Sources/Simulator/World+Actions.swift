@@ -1,3 +1,4 @@
+import Console
 import Engine
 import Primitives
 
@@ -27,7 +28,9 @@ extension World {
             case .close(let link): close(link, dropping: false)
             case .drop(let link): close(link, dropping: true)
             case .log(let level, let range): checkLog(level, actions.scratch.view(range))
-            case .stopListening, .reload, .exit: break
+            case .stopListening: break
+            case .reload(let client): followUps.append(.reload(client))
+            case .exit: hasExited = true
             }
         }
     }
@@ -101,6 +104,11 @@ extension World {
 
     /// After each list: what was noted during it, then the oracles.
     func finishEvent() {
+        if engine.hasConsoleWork {
+            actions.removeAll()
+            desk.serve(&engine, now: now, into: &actions)
+            carryOut(from: ByteView(base: UnsafeRawPointer(bitPattern: 1)!, count: 0), source: nil)
+        }
         for cable in touched {
             if cable.isOpen, !cable.isCongested, cable.outgoing.count > window {
                 cable.isCongested = true
@@ -124,6 +132,14 @@ extension World {
                 offer(cable)
             case .broken(let cable):
                 end(cable, .failed(32))
+            case .reload(let client):
+                snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]))
+                let new = snapshot
+                let fails = random.below(4) == 0
+                tellQuietly { engine, now, actions in
+                    if fails { return engine.reloadFailed(for: client, now: now, into: &actions) }
+                    engine.reloaded(new, for: client, now: now, into: &actions)
+                }
             }
         }
     }

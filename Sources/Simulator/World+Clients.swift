@@ -36,6 +36,8 @@ extension World {
             }
             if client.phase == .loggingIn {
                 loginMessage(client, kind, body)
+            } else if client.isAdmin {
+                consoleSays(client, kind, body)
             } else if isEvil(kind, body, for: client) {
                 continue
             } else if client.isHarmed {
@@ -64,7 +66,7 @@ extension World {
             client.processID = body.uint32(at: 0)
             client.secret = Array(body.dropFirst(4))
         case 0x5A:
-            checkGreeting(client)
+            if !client.isAdmin { checkGreeting(client) }
             client.phase = .running
             goOn(client)
         case 0x45:
@@ -81,6 +83,21 @@ extension World {
                 found("O6 client \(client.number) was greeted with \(name.text)=\(told?.text ?? "nothing")")
             }
         }
+    }
+
+    /// The console's answers: whole messages of the kinds it may send, one ReadyForQuery for each command.
+    private func consoleSays(_ client: SimulatedClient, _ kind: UInt8, _ body: Bytes) {
+        switch kind {
+        case 0x5A:
+            client.answersOwed -= 1
+            if client.answersOwed < 0 { found("O5 the console answers client \(client.number) unasked") }
+        case 0x45:
+            let report = Report(body)
+            if report.severity == "FATAL" { client.refusal = report.text }
+        case 0x54, 0x44, 0x43, 0x4E: break
+        default: found("O5 the console says \(kind) to client \(client.number)")
+        }
+        if Ownership.owner(of: kind, body) != nil { found("O1 the console shows a client's answers") }
     }
 
     func wake(_ client: SimulatedClient) {
@@ -124,7 +141,7 @@ extension World {
                 var message = Bytes()
                 step.write(into: &message)
                 client.outbox.append(contentsOf: message)
-                client.ideal.input.append(message)
+                if client.isAdmin { client.answersOwed += 1 } else { client.ideal.input.append(message) }
                 if step == .terminate { client.hasTerminated = true }
             }
         }

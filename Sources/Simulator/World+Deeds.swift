@@ -59,6 +59,10 @@ extension World {
         isCalm = true
         refusesConnections = false
         tell { $0.resume(nil, now: $1, into: &$2) }
-        if let database = engine.database(named: "one") { tell { $0.resume(database, now: $1, into: &$2) } }
+        guard let database = engine.database(named: "one") else { return }
+        tell { engine, now, actions in
+            engine.setDisabled(database, false)
+            engine.resume(database, now: now, into: &actions)
+        }
     }
 }

@@ -208,7 +208,7 @@ extension World {
         for (slot, cable) in clientCables.enumerated() {
             guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
-                client.ideal.input.isEmpty, !client.isHarmed, engine.clients[id].pin == nil
+                client.ideal.input.isEmpty, !client.isHarmed, !client.isAdmin, engine.clients[id].pin == nil
             {
                 sayWhoHasWhat()
                 found("O9 idle client \(client.number) in slot \(slot) keeps its server")

@@ -1,4 +1,5 @@
 import Config
+import Console
 import Engine
 import Primitives
 
@@ -22,7 +23,10 @@ package final class World {
     let scenario: Scenario
     let permitted: Permitted
     var engine: Switchboard
+    var desk = ConsoleDesk(clock: WallClock(startSeconds: 1_700_000_000, startInstant: World.start))
     var actions = ActionList()
+    /// The engine has asked for the end of the process.
+    var hasExited = false
     var snapshot: Snapshot
     /// Microseconds since the start.
     var clock: UInt64 = 0
@@ -63,6 +67,7 @@ package final class World {
         case congested(Cable)
         case offer(Cable)
         case broken(Cable)
+        case reload(ClientID?)
     }
 
     package init(_ scenario: Scenario) {
@@ -93,8 +98,8 @@ package final class World {
         }
         for deed in scenario.deeds { heap.add(.deed(deed.what), at: UInt64(deed.at)) }
         heap.add(.calm, at: UInt64(scenario["calm_at"]))
-        while verdict.finding == nil, verdict.events < stopsAt, clock < horizon, step() {}
-        if verdict.finding == nil, verdict.events < stopsAt { checkLiveness() }
+        while verdict.finding == nil, verdict.events < stopsAt, clock < horizon, !hasExited, step() {}
+        if verdict.finding == nil, verdict.events < stopsAt, !hasExited { checkLiveness() }
         verdict.virtualMicroseconds = clock
         letGo()
     }

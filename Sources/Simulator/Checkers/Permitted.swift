@@ -16,7 +16,11 @@ struct Permitted {
     init(_ scenario: Scenario) {
         notifies = scenario["query_wait_notify"] > 0
         hasStatementMode = scenario.mode == .statement
-        let deeds = Set(scenario.deeds.map(\.what))
+        var deeds = Set(scenario.deeds.map(\.what))
+        if scenario.clients.contains(where: { $0.database == "pgbouncer" }) {
+            // Who may give orders may do all of this.
+            deeds.formUnion([.killDatabase, .killClient])
+        }
         let serversDie =
             !deeds.isDisjoint(with: [.killServer, .shutDownServer]) || scenario["hostile"] > 0
         let timesOut = ["query_timeout", "transaction_timeout", "idle_transaction_timeout"].contains {
@@ -42,7 +46,7 @@ struct Permitted {
             (scenario["client_idle_timeout"] > 0, ["client_idle_timeout"]),
             (scenario["client_login_timeout"] > 0, ["client_login_timeout"]),
             (deeds.contains(.killClient), ["admin forced disconnect"]),
-            (deeds.contains(.killDatabase), ["admin forced disconnect", "database removed"]),
+            (deeds.contains(.killDatabase), ["admin forced disconnect", "database removed", "database \"one\" is disabled"]),
             (scenario["max_client_conn"] > 0, ["no more connections allowed (max_client_conn)"]),
         ]
         for (holds, texts) in reasons where holds { fatals += texts }
