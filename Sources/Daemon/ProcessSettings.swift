@@ -21,8 +21,6 @@ struct ProcessSettings: Sendable {
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
-    /// 0 hides debug and noise, 1 shows debug, 2 shows all.
-    var verbosity = 0
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -65,7 +63,6 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
-        verbosity = global.verbose
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL

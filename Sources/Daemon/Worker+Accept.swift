@@ -92,7 +92,6 @@ extension Worker where Engine: ~Copyable {
     /// Puts into force what may change while we run. Listening sockets, the user and the pidfile stay.
     private mutating func adopt(_ fresh: ProcessSettings) {
         settings.sockets = fresh.sockets
-        settings.verbosity = fresh.verbosity
         settings.logFile = fresh.logFile
         resolver.lifetime = fresh.nameLifetime
         resolver.missingLifetime = fresh.missingNameLifetime

@@ -67,8 +67,8 @@ extension Worker where Engine: ~Copyable {
         case .error: log.write(.error, text)
         case .warning: log.write(.warning, text)
         case .log: log.write(.log, text)
-        case .debug: if settings.verbosity >= 1 { log.write(.debug, text) }
-        case .noise: if settings.verbosity >= 2 { log.write(.noise, text) }
+        case .debug: log.write(.debug, text)
+        case .noise: log.write(.noise, text)
         }
     }
 

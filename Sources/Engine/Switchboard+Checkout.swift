@@ -138,7 +138,7 @@ extension Switchboard {
             return
         }
         guard count > 0 else { return }
-        log(.noise, server, ByteString("varcache_apply: ").appending(sql.view), into: &actions)
+        log(.debug, server, ByteString("varcache_apply: ").appending(sql.view), into: &actions)
         servers[server].awaitsParameters = true
         forgetUnnamed(of: server)
         servers[server].replies.expect(ExpectedReply(.query, .swallow))

@@ -62,9 +62,18 @@ extension Switchboard {
                 databases[database].isRemoved = true
             }
         }
+        for entry in new.databases { addForcedPool(entry, now: now) }
         for (name, text) in new.secrets { adopt(name, Secret(text)) }
         for entry in new.users { _ = findUser(entry.name) }
         for user in userIDs where new.secrets[users[user].name] == nil { users[user].secret = nil }
+    }
+
+    /// A database with a forced user keeps its minimum of servers without any client.
+    private mutating func addForcedPool(_ entry: DatabaseEntry, now: Instant) {
+        guard entry.minPoolSize ?? snapshot.global.minPoolSize > 0, let forced = entry.user,
+            let user = findUser(forced), let database = entry.name.withView({ databaseNames.value($0) })
+        else { return }
+        _ = findPool(database, user, now: now)
     }
 
     private mutating func adopt(_ name: ByteString, _ secret: Secret) {

@@ -384,11 +384,12 @@ extension Switchboard {
         let anybody = global.authType == .any
         guard isAdmin || anybody || global.statsUsers.contains(login.user), let user = findUser(login.user)
         else { return refuse(client, .notAllowed, now: now, into: &actions) }
-        if !isAdmin, let refusal = userLimit(user) {
+        let database = Self.consoleName.withView { databaseNames.value($0) }
+        if !isAdmin, let database, let refusal = clientLimit(database, user) {
             return refuse(client, refusal, now: now, into: &actions)
         }
         clients[client].user = user
-        clients[client].database = Self.consoleName.withView { databaseNames.value($0) }
+        clients[client].database = database
         clients[client].consoleRights = isAdmin ? .admin : .stats
         clients[client].phase = .console
         if let wishes = login.wishes { parameters.letGo(wishes) }

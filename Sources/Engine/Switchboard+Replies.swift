@@ -368,11 +368,24 @@ extension Switchboard {
         if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         if let client = servers[server].client, servers[server].status == .idle {
             // What the server made of the client's spelling is the client's value from now on.
+            if isLogged(.debug) { logCanonical(client, server, into: &actions) }
             parameters.hold(again: servers[server].parameters)
             parameters.letGo(clients[client].parameters)
             clients[client].parameters = servers[server].parameters
         }
         return .swallow
+    }
+
+    private mutating func logCanonical(
+        _ client: ClientID, _ server: ServerID, into actions: inout ActionList
+    ) {
+        let changes = parameters.differences(
+            from: clients[client].parameters, to: servers[server].parameters)
+        for (name, old, new) in changes {
+            let line = ByteString("varcache_set_canonical: setting ").appending(name)
+                .appending(" to its canonical version ").appending(old).appending(" -> ").appending(new)
+            log(.debug, client, line, into: &actions)
+        }
     }
 
     private mutating func queryEnded(

@@ -290,7 +290,7 @@ extension Switchboard {
         _ server: ServerID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
         loginFailed(server, refusal, now: now, into: &actions)
-        closeServer(server, because: "login failed", now: now, into: &actions)
+        closeServer(server, because: refusal.text, now: now, into: &actions)
     }
 
     /// Notes that the pool's servers cannot be reached just now. Clients in line hear of it when PostgreSQL
@@ -312,9 +312,8 @@ extension Switchboard {
             refusal.text != "server conn crashed?"
         else { return }
         let others = pools[pool].lists.sessions - pools[pool].lists[.opening].count
-        // With other servers at work this one refusal (too many connections, say) only means that the line is
-        // served by fewer.
-        if others > 0 { return }
+        // With other servers at work "too many connections" only means that the line is served by fewer.
+        if others > 0, refusal.state == "53300" { return }
         while let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
             refuse(client, refusal, now: now, into: &actions)
         }
@@ -405,6 +404,8 @@ extension Switchboard {
 
     func hasLivedTooLong(_ server: ServerID, now: Instant) -> Bool {
         let lifetime = pools[servers[server].pool].settings.serverLifetime
+        // Zero means one use, and a fresh server has had none.
+        if lifetime.isZero { return servers[server].epoch > 0 }
         return now.since(servers[server].openedAt) >= lifetime && lifetime.nanoseconds != Int64.max
     }
 

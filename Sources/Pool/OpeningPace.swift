@@ -1,10 +1,11 @@
 public import Primitives
 
-/// How fast a pool opens servers: many at once while that works, one at a time after a failure, so that a
-/// PostgreSQL that is just coming up is not stormed.
+/// How fast a pool opens servers: one until a login has worked, then many at once, and one at a time again after
+/// a failure, so that a PostgreSQL that is just coming up is not stormed.
 public struct OpeningPace: Sendable {
-    /// Logins under way at once in a pool, at first and at most.
-    public static let firstWindow = 4
+    /// Logins under way at once in a pool: before one has worked, after the first, and at most.
+    public static let firstWindow = 1
+    public static let provenWindow = 4
     public static let widestWindow = 32
 
     private var window = OpeningPace.firstWindow
@@ -16,7 +17,7 @@ public struct OpeningPace: Sendable {
     public var isFailing: Bool { failedAt != nil }
 
     public mutating func loginWorked() {
-        window = min(window * 2, Self.widestWindow)
+        window = min(max(window * 2, Self.provenWindow), Self.widestWindow)
         failedAt = nil
     }
 

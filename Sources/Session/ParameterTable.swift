@@ -116,6 +116,18 @@ public struct ParameterTable: ~Copyable {
         return values.bytes(numbers[index]).unmarked
     }
 
+    /// Parameters that both sets have with different values.
+    public func differences(
+        from old: ParameterSetID, to new: ParameterSetID
+    ) -> [(name: ByteString, old: ByteString, new: ByteString)] {
+        names.indices.compactMap { index in
+            guard let before = value(index, in: old), let after = value(index, in: new), before != after else {
+                return nil
+            }
+            return (names[index], before, after)
+        }
+    }
+
     /// Every parameter with a value, in order.
     public func forEach(in set: ParameterSetID, _ body: (ByteString, ByteString) -> Void) {
         for (index, number) in Self.numbers(sets.bytes(set.number)).enumerated() where number != 0 {
