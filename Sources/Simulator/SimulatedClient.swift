@@ -30,6 +30,8 @@ final class SimulatedClient {
     var refusal: String?
     /// Since when it has stood in line, as a number that grows; 0 for not.
     var lineNumber: UInt64 = 0
+    /// Tells its assignments to a server apart.
+    var lastGrant: UInt64 = 0
     var answersMet = 0
     /// A hostile server has spoilt its answers: from here on only whose they are is checked.
     var isHarmed = false

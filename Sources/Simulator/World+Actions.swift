@@ -25,6 +25,7 @@ extension World {
                 note("resume", link.packed, 0)
                 say("  resume \(link.shown)")
                 resume(link)
+                noteGrant(link)
             case .close(let link): close(link, dropping: false)
             case .drop(let link): close(link, dropping: true)
             case .log(let level, let range): checkLog(level, actions.scratch.view(range))

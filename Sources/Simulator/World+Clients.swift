@@ -4,6 +4,10 @@ import Primitives
 /// What the scripted clients do.
 extension World {
     func connect(_ client: SimulatedClient) {
+        if client.isAdmin, isCalm {
+            client.phase = .ended
+            return
+        }
         guard let cable = accept(.client(client), seed: UInt64(client.number)) else { return }
         say("client \(client.number) is \(cable.link.shown)")
         client.cable = cable
@@ -163,7 +167,7 @@ extension World {
 
     /// A client whose answers were spoilt has had enough.
     func leave(_ client: SimulatedClient) {
-        guard client.phase != .ended, let cable = client.cable else { return }
+        guard client.phase != .ended, client.phase != .notYet, let cable = client.cable else { return }
         leave(client, cable, isReset: false)
     }
 

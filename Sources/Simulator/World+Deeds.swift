@@ -58,6 +58,7 @@ extension World {
         say("calm")
         isCalm = true
         refusesConnections = false
+        for client in clients where client.isAdmin { leave(client) }
         tell { $0.resume(nil, now: $1, into: &$2) }
         guard let database = engine.database(named: "one") else { return }
         tell { engine, now, actions in

@@ -60,6 +60,7 @@ extension World {
             }
             if used < 0 || used > cable.arrived.count { return found("O8 the engine used \(used) bytes of less") }
             beingRead = nil
+            noteGrant(cable.link)
             cable.arrived.removeFirst(used)
             if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
             if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty {

@@ -26,10 +26,8 @@ extension World {
             if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
                 checkHandOver(server, cable, to: "client \(client.number)")
             }
-            checkOrder(client)
             server.owner = client.number
         }
-        client.lineNumber = 0
     }
 
     /// A query of the pooler's own: the server must be nobody's.
@@ -39,10 +37,10 @@ extension World {
         checkHandOver(server, cable, to: "the pooler")
         server.owner = SimulatedServer.nobody
         // With the first request of the client that is being read the server is its own at once.
-        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far else { return }
-        checkOrder(client)
+        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far, serves(server, client) else {
+            return
+        }
         server.owner = client.number
-        client.lineNumber = 0
     }
 
     private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
@@ -120,6 +118,18 @@ extension World {
         else { return }
         lineNumbers += 1
         client.lineNumber = lineNumbers
+    }
+
+    /// Has the client been given a server just now?
+    func noteGrant(_ link: LinkID) {
+        guard case .client(let id) = link, engine.clients.contains(id), case .client(let client)? = cable(link)?.far,
+            let server = engine.clients[id].server
+        else { return }
+        let grant = LinkID.server(server).packed &* 31 &+ engine.servers[server].epoch
+        guard client.lastGrant != grant else { return }
+        client.lastGrant = grant
+        checkOrder(client)
+        client.lineNumber = 0
     }
 
     private func checkOrder(_ client: SimulatedClient) {
