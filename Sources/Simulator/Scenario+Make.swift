@@ -58,6 +58,10 @@ extension Scenario {
         sometimes("server_reset_query_always", [1], in: 5)
         sometimes("connect_query", [1], in: 5)
         sometimes("verbose", [2], in: 5)
+        sometimes("passwords", [1], in: 4)
+        sometimes("many_pools", [1], in: 4)
+        sometimes("max_db_connections", [1, 2, 4], in: 8)
+        sometimes("max_user_connections", [1, 2, 4], in: 8)
         sometimes("hostile", [2, 20], in: 5)
         for feature in ScriptMaker.Feature.allCases { sometimes("does_" + feature.rawValue, [1]) }
         self["calm_at"] = [200_000, 1_000_000, 3_000_000][random.below(3)]

@@ -5,13 +5,15 @@ extension Scenario {
     /// The configuration that the options describe. Times in milliseconds.
     func snapshot(poolSize: Int) -> Snapshot {
         var global = GlobalSettings()
-        global.authType = .trust
+        global.authType = self["passwords"] > 0 ? .plain : .trust
         global.poolMode = mode
         global.defaultPoolSize = poolSize
         global.minPoolSize = self["min_pool_size"]
         global.reservePoolSize = self["reserve_pool_size"]
         global.reservePoolTimeout = .milliseconds(self["reserve_pool_timeout"])
         global.maxPreparedStatements = self["max_prepared_statements"]
+        global.maxDbConnections = self["max_db_connections"]
+        global.maxUserConnections = self["max_user_connections"]
         global.maxClientConn = self["max_client_conn"] > 0 ? self["max_client_conn"] : 10_000
         global.queryTimeout = .milliseconds(self["query_timeout"])
         global.queryWaitTimeout = .milliseconds(self["query_wait_timeout"])
@@ -34,6 +36,9 @@ extension Scenario {
         var one = DatabaseEntry(name: "one")
         one.hosts = ["10.0.0.1"]
         if self["connect_query"] > 0 { one.connectQuery = "select 1" }
-        return Snapshot(global: global, databases: [one], secrets: ["anna": "secret"])
+        var two = one
+        two.name = "two"
+        return Snapshot(
+            global: global, databases: [one, two], secrets: ["anna": "secret", "bob": "secret"])
     }
 }

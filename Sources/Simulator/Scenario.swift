@@ -17,7 +17,23 @@ package struct Scenario {
         /// What it asks for in its StartupMessage besides user and database.
         var wishes: [(String, String)] = []
         var database = "one"
+        var user = "anna"
+        var login = Login.plain
         var steps: [Step] = []
+    }
+
+    /// How a client begins.
+    enum Login: String, CaseIterable {
+        case plain
+        /// Asks for encryption first; GSS and TLS.
+        case asksEncryption
+        /// A byte of the next message in the packet that asks for encryption.
+        case smuggles
+        case unknownDatabase, wrongPassword, garbage, future, noUser
+        /// Half a StartupMessage, then nothing.
+        case half
+        /// Everything is there but the password.
+        case silent
     }
 
     /// Something done to the whole: by an operator, or by fate.
@@ -59,7 +75,8 @@ extension Scenario {
         for option in options { lines.append("option \(option.name) \(option.value)") }
         for deed in deeds { lines.append("deed \(deed.at) \(deed.what.rawValue)") }
         for client in clients {
-            lines.append("client \(client.number) \(client.startsAt) \(client.database)")
+            lines.append(
+                "client \(client.number) \(client.startsAt) \(client.database) \(client.user) \(client.login)")
             for (name, value) in client.wishes { lines.append("wish \(name) \(value)") }
             for step in client.steps { lines.append("  " + step.line) }
         }
@@ -82,9 +99,13 @@ extension Scenario {
             case ("deed", 3):
                 guard let what = Deed.What(rawValue: words[2]) else { return nil }
                 deeds.append(Deed(at: Int(words[1]) ?? 0, what: what))
-            case ("client", 4):
-                clients.append(
-                    ClientScript(number: Int(words[1]) ?? 0, startsAt: Int(words[2]) ?? 0, database: words[3]))
+            case ("client", 4), ("client", 6):
+                var script = ClientScript(number: Int(words[1]) ?? 0, startsAt: Int(words[2]) ?? 0, database: words[3])
+                if words.count == 6 {
+                    script.user = words[4]
+                    script.login = Login(rawValue: words[5]) ?? .plain
+                }
+                clients.append(script)
             case ("wish", 3...):
                 guard !clients.isEmpty else { return nil }
                 clients[clients.count - 1].wishes.append((words[1], words[2...].joined(separator: " ")))

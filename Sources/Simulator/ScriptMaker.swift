@@ -7,7 +7,7 @@ struct ScriptMaker {
     enum Feature: String, CaseIterable {
         case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
         case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
-        case mixed, terminates, unnamedAgain, huge
+        case mixed, terminates, unnamedAgain, huge, logins
     }
 
     let number: Int
@@ -42,6 +42,15 @@ struct ScriptMaker {
         var script = Scenario.ClientScript(number: number, startsAt: random.below(30_000))
         if !does(.discards), random.below(4) == 0 {
             script.wishes = [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
+        }
+        if scenario["many_pools"] > 0 {
+            script.database = ["one", "two"][random.below(2)]
+            script.user = ["anna", "bob"][random.below(2)]
+        }
+        if does(.logins, in: 4) {
+            script.login = Scenario.Login.allCases[random.below(Scenario.Login.allCases.count)]
+            let asks = script.login == .wrongPassword || script.login == .silent
+            if asks, scenario["passwords"] == 0 { script.login = .plain }
         }
         let rounds = 1 + random.below(40)
         for _ in 0..<rounds { round() }

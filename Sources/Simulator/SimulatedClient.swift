@@ -14,6 +14,7 @@ final class SimulatedClient {
     /// Reads nothing until then.
     var deafUntil: UInt64 = 0
     var hasTerminated = false
+    var hasAsked = false
     var processID: UInt32 = 0
     var secret = Bytes()
 
@@ -48,22 +49,6 @@ final class SimulatedClient {
     /// Talks to the console: what it says is not predicted, only that it says something to everything.
     var isAdmin: Bool { script.database == "pgbouncer" }
     var answersOwed = 0
-
-    var startupPacket: Bytes {
-        var packet = Bytes()
-        packet.append(uint32: 0)
-        packet.append(uint32: 3 << 16 | UInt32(script.wishes.count % 2 == 1 ? 2 : 0))
-        for (name, value) in [("user", "anna"), ("database", script.database)] + script.wishes {
-            packet.append(cString: name)
-            packet.append(cString: value)
-        }
-        packet.append(0)
-        let length = UInt32(packet.count)
-        for (place, shift) in [24, 16, 8, 0].enumerated() {
-            packet[place] = UInt8(truncatingIfNeeded: length >> UInt32(shift))
-        }
-        return packet
-    }
 
     /// Everything asked has been answered, or the server waits for rows.
     var isSettled: Bool {

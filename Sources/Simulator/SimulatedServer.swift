@@ -13,6 +13,8 @@ final class SimulatedServer {
     var backend = Backend()
     var startup = ByteQueue()
     var random: Random
+    var user = ""
+    var database = ""
     /// A statement runs until the event of this number.
     var isBusy = false
     var busyNumber: UInt64 = 0

@@ -12,7 +12,7 @@ extension World {
         say("client \(client.number) is \(cable.link.shown)")
         client.cable = cable
         client.phase = .loggingIn
-        write(client.startupPacket, on: cable)
+        write(client.firstBytes, on: cable)
     }
 
     private func accept(_ far: Cable.Far, seed: UInt64) -> Cable? {
@@ -33,6 +33,13 @@ extension World {
     func clientReads(_ client: SimulatedClient, _ bytes: Bytes) {
         guard client.phase != .ended else { return }
         client.inbox.append(bytes)
+        if client.phase == .loggingIn, client.script.login == .asksEncryption, !client.hasAsked {
+            // One byte, not a message: no encryption here.
+            guard client.inbox[0] == 0x4E else { return found("O2 client \(client.number): no plain answer") }
+            client.inbox.removeFirst(1)
+            client.hasAsked = true
+            if let cable = client.cable { write(client.startupPacket, on: cable) }
+        }
         while verdict.finding == nil, let header = client.inbox.header, client.inbox.count >= header.length {
             guard let (kind, body) = client.inbox.takeMessage() else {
                 if client.isHarmed { return client.inbox.removeAll() }
@@ -62,7 +69,11 @@ extension World {
 
     private func loginMessage(_ client: SimulatedClient, _ kind: UInt8, _ body: Bytes) {
         switch kind {
-        case 0x52: break
+        case 0x52:
+            if body.uint32(at: 0) == 3, let cable = client.cable, let password = client.password {
+                write(password, on: cable)
+            }
+        case 0x76: break
         case 0x53:
             let name = body.cString(at: 0)
             client.greeting.append((name.bytes, body.cString(at: name.next).bytes))
@@ -70,11 +81,16 @@ extension World {
             client.processID = body.uint32(at: 0)
             client.secret = Array(body.dropFirst(4))
         case 0x5A:
+            if client.isHopeless { found("O2 client \(client.number) got in: \(client.script.login)") }
             if !client.isAdmin { checkGreeting(client) }
             client.phase = .running
             goOn(client)
         case 0x45:
-            if let wrong = Transcript(permitted: permitted, client: client).check(kind, body) { found(wrong) }
+            if client.isHopeless {
+                client.refusal = Report(body).text
+            } else if let wrong = Transcript(permitted: permitted, client: client).check(kind, body) {
+                found(wrong)
+            }
         case 0x4E: break
         default: found("O2 client \(client.number) got \(kind) while logging in")
         }
@@ -175,7 +191,7 @@ extension World {
         guard client.phase != .ended else { return }
         say("client \(client.number) sees the end")
         defer { client.phase = .ended }
-        if client.refusal != nil || client.hasTerminated || client.isHarmed { return }
+        if client.refusal != nil || client.hasTerminated || client.isHarmed || client.isHopeless { return }
         if permitted.mayEndSilently, !client.inbox.isEmpty { return }
         found("O2 the connection of client \(client.number) was closed without a word")
     }

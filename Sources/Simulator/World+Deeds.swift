@@ -60,10 +60,12 @@ extension World {
         refusesConnections = false
         for client in clients where client.isAdmin { leave(client) }
         tell { $0.resume(nil, now: $1, into: &$2) }
-        guard let database = engine.database(named: "one") else { return }
-        tell { engine, now, actions in
-            engine.setDisabled(database, false)
-            engine.resume(database, now: now, into: &actions)
+        for name: ByteString in ["one", "two"] {
+            guard let database = engine.database(named: name) else { continue }
+            tell { engine, now, actions in
+                engine.setDisabled(database, false)
+                engine.resume(database, now: now, into: &actions)
+            }
         }
     }
 }

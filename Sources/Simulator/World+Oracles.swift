@@ -26,6 +26,9 @@ extension World {
             if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
                 checkHandOver(server, cable, to: "client \(client.number)")
             }
+            if server.user != client.script.user || server.database != client.script.database {
+                found("O6 client \(client.number) got a server of \(server.user) in \(server.database)")
+            }
             server.owner = client.number
         }
     }
@@ -156,11 +159,28 @@ extension World {
         if engine.clients.count != clientLinks {
             found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
         }
+        checkSharedLimits()
         let limit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
         engine.forEachPool { pool in
             if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
                 found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
             }
+        }
+    }
+
+    private func checkSharedLimits() {
+        let perDatabase = scenario["max_db_connections"]
+        let perUser = scenario["max_user_connections"]
+        guard perDatabase > 0 || perUser > 0 else { return }
+        for database in engine.databaseIDs where perDatabase > 0 {
+            var sum = 0
+            engine.forEachPool { if engine.pools[$0].database == database { sum += engine.pools[$0].lists.sessions } }
+            if sum > perDatabase { found("O7 \(sum) servers in a database of \(perDatabase)") }
+        }
+        for user in engine.userIDs where perUser > 0 {
+            var sum = 0
+            engine.forEachPool { if engine.pools[$0].user == user { sum += engine.pools[$0].lists.sessions } }
+            if sum > perUser { found("O7 \(sum) servers of a user of \(perUser)") }
         }
     }
 
@@ -201,7 +221,7 @@ extension World {
     }
 
     func checkLiveness() {
-        for client in clients where client.phase != .ended && !client.isHarmed {
+        for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
             if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
             if !isAtEnd || !client.isSettled {

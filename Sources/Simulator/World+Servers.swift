@@ -78,6 +78,8 @@ extension World {
             let value = head.cString(at: name.next)
             offset = value.next
             server.backend.settings.start(name.bytes, value.bytes)
+            if name.bytes.text == "user" { server.user = value.bytes.text }
+            if name.bytes.text == "database" { server.database = value.bytes.text }
         }
         heap.add(.welcome(server), at: clock + 100)
     }
