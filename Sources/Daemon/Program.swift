@@ -65,14 +65,18 @@ package enum Program {
         try pidfile.clearWay(&log)
         raiseFileLimit(settings, &log)
         Signals.block()
+        if !arguments.runsInBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
         var listeners = Listeners()
-        try listeners.open(settings, &log)
         do throws(StartFailure) {
-            if arguments.runsInBackground { try goIntoBackground(&log) }
-            try pidfile.write()
+            try listeners.open(settings, &log)
+            if arguments.runsInBackground {
+                try goIntoBackground(&log)
+                try pidfile.write()
+            }
         } catch {
             listeners.stop(.all)
+            if !arguments.runsInBackground { pidfile.remove() }
             throw error
         }
         defer { pidfile.remove() }

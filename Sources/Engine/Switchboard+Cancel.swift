@@ -67,7 +67,6 @@ extension Switchboard {
         let inUse = pools[pool].lists.sessions + pools[pool].lists[.cancelling].count
         // A cancel may not hit a query of ours, nor use more connections than it should: it waits.
         if servers[server].awaitsParameters || size > 0 && inUse >= size * Limits.cancelsPerPoolSize {
-            unhold(client, .cancel, into: &actions)
             clients[asker].cancelTarget = nil
             waitingCancels.append((asker, client, servers[server].epoch))
             return
@@ -128,7 +127,7 @@ extension Switchboard {
 
     /// Whoever asked for this server's query to be cancelled has been served.
     mutating func dropCancels(for server: ServerID, now: Instant, into actions: inout ActionList) {
-        for asker in clientIDs where clients[asker].cancelTarget == server {
+        for asker in clientIDs where clients.contains(asker) && clients[asker].cancelTarget == server {
             endCancel(asker, "successfully sent cancel request", now: now, into: &actions)
         }
     }
@@ -141,6 +140,7 @@ extension Switchboard {
                 servers[server].epoch == epoch,
                 !servers[server].replies.isSettled
             else {
+                if clients.contains(client) { unhold(client, .cancel, into: &actions) }
                 endCancel(
                     asker, "not sending cancel request for client that is now idle", now: now, into: &actions)
                 continue

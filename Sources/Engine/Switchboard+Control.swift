@@ -34,7 +34,7 @@ extension Switchboard {
             rearm(pool, now: now)
             keepUp(pool, now: now, into: &actions)
         }
-        for client in clientIDs where clients[client].isLoggedIn {
+        for client in clientIDs where clients.contains(client) && clients[client].isLoggedIn {
             rearm(client, now: now)
         }
     }
@@ -102,7 +102,8 @@ extension Switchboard {
     }
 
     private mutating func rearm(_ pool: PoolID, now: Instant) {
-        for server in serverIDs where servers[server].pool == pool && roster.state(server) == .idle {
+        for server in serverIDs
+        where servers.contains(server) && servers[server].pool == pool && roster.state(server) == .idle {
             watchRest(server, now: servers[server].restingSince)
         }
     }
@@ -136,7 +137,7 @@ extension Switchboard {
 
     /// Closes what is idle, so that PostgreSQL can be restarted.
     private mutating func settle(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
-        for server in serverIDs where servers[server].pool == pool {
+        for server in serverIDs where servers.contains(server) && servers[server].pool == pool {
             guard let state = roster.state(server) else { continue }
             switch state {
             case .idle, .opening: closeServer(server, because: "pause mode", now: now, into: &actions)

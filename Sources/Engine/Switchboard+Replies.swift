@@ -257,14 +257,20 @@ extension Switchboard {
             front = reply
         }
         switch front.disposition {
-        case .duplicateName:
+        case .duplicateName where ServerMessage.field(0x43, of: body)?.equals("26000") == true:
             guard let client = servers[server].client, let names = clients[client].statements else {
                 return .relay
             }
             return .replace(.duplicateStatement(names.name(front.statement)))
         case .swallow where front.request == .query:
             return ownQueryFailed(body, on: server, now: now, into: &actions)
-        case .forward, .swallow, .answer:
+        case .forward, .swallow, .answer, .duplicateName:
+            if front.statement != ExpectedReply.none, front.request != .parse,
+                ServerMessage.field(0x43, of: body)?.equals("26000") == true
+            {
+                // Somebody dropped our statements behind our back: they are prepared anew when needed.
+                forgetAll(of: nil, and: server)
+            }
             return .relay
         }
     }
@@ -298,8 +304,9 @@ extension Switchboard {
             log(.error, server, ByteString("varcache_apply failed: ").appending(said), into: &actions)
             servers[server].poison("invalid server parameter")
             if let client = servers[server].client {
+                let isEnding = servers[server].saidFatal
                 detach(client, from: server, into: &actions)
-                refuse(client, .parametersRejected, now: now, into: &actions)
+                refuse(client, isEnding ? .serverCrashed : .parametersRejected, now: now, into: &actions)
             }
             closeServer(server, because: "invalid server parameter", now: now, into: &actions)
             return .gone
@@ -357,8 +364,9 @@ extension Switchboard {
         }
         confirm(reply, from: server)
         guard let client = servers[server].client else { return .broken }
+        if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
-        return servers[server].replies.isSettled ? .settled : .relay
+        return servers[server].replies.isSettled && mayPart(client, from: server) ? .settled : .relay
     }
 
     private mutating func parametersApplied(
@@ -404,6 +412,16 @@ extension Switchboard {
         if pools[pool].settings.limitsTransactions { watchTransaction(client, pool, now: now) }
     }
 
+    /// Whether the client is done with this server once everything is answered: its transaction is over, or
+    /// it was not allowed one. A client that keeps its server is read on for, so that nothing unasked waits
+    /// for the next query.
+    private func mayPart(_ client: ClientID, from server: ServerID) -> Bool {
+        let mode = pools[servers[server].pool].settings.mode
+        if servers[server].status != .idle { return !mode.allowsTransactionBlocks }
+        return mode.releasesBetweenTransactions && clients[client].pin == nil
+            && clients[client].restBytes == 0
+    }
+
     /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is
     /// consumed of them in the end.
     private mutating func settled(
@@ -420,17 +438,7 @@ extension Switchboard {
             return bytes.count
         }
         let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
-        guard status == .idle else { return offset }
-        let keeps =
-            !mode.releasesBetweenTransactions || clients[client].pin != nil || clients[client].restBytes > 0
-        if offset < bytes.count, !keeps { servers[server].poison("unexpected message between queries") }
-        if keeps, servers[server].poison != nil {
-            detach(client, from: server, into: &actions)
-            refuse(client, .serverOutOfStep, now: now, into: &actions)
-            closeServer(server, because: "server conn crashed?", now: now, into: &actions)
-            return bytes.count
-        }
-        if keeps { return offset }
+        if offset < bytes.count { servers[server].poison("unexpected message between queries") }
         detach(client, from: server, into: &actions)
         watchIdle(client, now: now)
         release(server, now: now, into: &actions)

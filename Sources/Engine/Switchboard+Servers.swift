@@ -468,6 +468,7 @@ extension Switchboard {
         if let victim { cancelEnded(on: victim, now: now, into: &actions) }
         if cancels > 0 { dropCancels(for: server, now: now, into: &actions) }
         serverLeft(now: now, into: &actions)
+        if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         guard isSession, !isMakingRoom else { return }
         openServers(for: pool, now: now, into: &actions)
         yield(pool, now: now, into: &actions)

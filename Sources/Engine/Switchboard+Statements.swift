@@ -167,7 +167,7 @@ extension Switchboard {
             return relay(message, from: client, to: server, into: &actions)
         case .renamed(let statement):
             if let pool = clients[client].pool { pools[pool].counters.binds &+= 1 }
-            expect(.bind, of: client, from: server, now: now)
+            expect(ExpectedReply(.bind, statement: statement), of: client, from: server, now: now)
             actions.send(to: .server(server)) {
                 let start = $0.begin(message: ClientMessageKind.bind.rawValue)
                 $0.append(cString: portal)
@@ -201,7 +201,8 @@ extension Switchboard {
             expect(.describeStatement, of: client, from: server, now: now)
             return relay(message, from: client, to: server, into: &actions)
         case .renamed(let statement):
-            expect(.describeStatement, of: client, from: server, now: now)
+            let reply = ExpectedReply(.describeStatement, statement: statement)
+            expect(reply, of: client, from: server, now: now)
             actions.send(to: .server(server)) {
                 $0.message(.describe) {
                     $0.append(0x53)
@@ -331,8 +332,8 @@ extension Switchboard {
             }
             return .asItIs
         }
-        forgetUnnamed(of: server)
         if wanted == ExpectedReply.none {
+            unnamedLeaves(server)
             // The client has none, so it must not find somebody else's.
             expect(ExpectedReply(.close, .swallow), of: client, from: server, now: now)
             actions.send(to: .server(server)) {
@@ -343,6 +344,7 @@ extension Switchboard {
             }
             return .asItIs
         }
+        forgetUnnamed(of: server)
         statements.hold(again: wanted)
         let segment = servers[server].replies.segment
         servers[server].statements.setUnnamed(wanted, .underWay(segment: segment))
@@ -414,7 +416,10 @@ extension Switchboard {
             }
         case .close:
             if reply.disposition == .swallow { statements.letGo(reply.statement) }
-        case .query, .functionCall, .sync, .bind, .describeStatement, .describePortal, .execute, .copyEnd:
+            if reply.disposition != .answer, reply.statement == ExpectedReply.none { unnamedHasLeft(server) }
+        case .query:
+            unnamedHasLeft(server)
+        case .functionCall, .sync, .bind, .describeStatement, .describePortal, .execute, .copyEnd:
             break
         }
         if let client = servers[server].client { confirmName(reply, of: client) }
@@ -439,7 +444,8 @@ extension Switchboard {
                 servers[server].statements.forget(reply.statement)
             }
             statements.letGo(reply.statement)
-        case (.parseUnnamed, _), (.query, _):
+        case (.parseUnnamed, _), (.query, _), (.close, .forward),
+            (.close, .swallow) where reply.statement == ExpectedReply.none:
             forgetUnnamed(of: server)
             servers[server].statements.setUnnamed(ExpectedReply.none, .unknown)
         case (.close, .swallow) where reply.statement != ExpectedReply.none:
@@ -478,7 +484,7 @@ extension Switchboard {
 
     /// A request is being sent that ends the unnamed statement. What the ledger entry has to say of it.
     mutating func dropUnnamed(of client: ClientID, on server: ServerID) -> UInt32 {
-        forgetUnnamed(of: server)
+        unnamedLeaves(server)
         clients[client].pin = nil
         if clients[client].unnamed.isAbsent { return ExpectedReply.none }
         changeUnnamed(of: client, to: ExpectedReply.none, segment: servers[server].replies.segment)
@@ -535,6 +541,21 @@ extension Switchboard {
         _ = wait(for: server, client, into: &actions)
     }
 
+    /// A request is being sent that ends the server's unnamed statement, if it is reached.
+    private mutating func unnamedLeaves(_ server: ServerID) {
+        forgetUnnamed(of: server)
+        servers[server].statements.setUnnamed(
+            ExpectedReply.none, .underWay(segment: servers[server].replies.segment))
+    }
+
+    /// The request that was to end it has been reached; a later Parse may have given it a new meaning.
+    private mutating func unnamedHasLeft(_ server: ServerID) {
+        let (statement, presence) = servers[server].statements.unnamed
+        if statement == ExpectedReply.none, case .underWay = presence {
+            servers[server].statements.setUnnamed(ExpectedReply.none, .absent)
+        }
+    }
+
     mutating func forgetUnnamed(of server: ServerID) {
         statements.letGo(servers[server].statements.unnamed.statement)
         servers[server].statements.setUnnamed(ExpectedReply.none, .absent)
@@ -554,15 +575,19 @@ extension Switchboard {
     mutating func deallocate(
         _ message: Message, of client: ClientID, now: Instant, into actions: inout ActionList
     ) -> Step? {
-        guard let names = clients[client].statements, message.isWhole,
-            let name = DeallocateText.name(message.body)
-        else { return nil }
+        guard message.isWhole, let name = DeallocateText.name(message.body) else { return nil }
+        let names = clients[client].statements
         let server = clients[client].server
         let segment = server.map { servers[$0].replies.segment } ?? 0
         return name.withView { name -> Step? in
-            switch names.meaning(name, segment: segment) {
+            switch names?.meaning(name, segment: segment) ?? .unknown {
             case .unknown:
-                return nil
+                guard let server, name.hasPrefix("PGBOUNCER_") else { return nil }
+                // Not the client's to drop: the server says that there is no such statement.
+                let drops = dropUnnamed(of: client, on: server)
+                expect(ExpectedReply(.query, name: drops), of: client, from: server, now: now)
+                actions.send(to: .server(server)) { $0.query("DEALLOCATE \"PGBOUNCER_none\"") }
+                return .took(message.length)
             case .inDoubt:
                 guard let server else { return nil }
                 return wait(for: server, client, into: &actions)
@@ -578,6 +603,7 @@ extension Switchboard {
             }
             let status = server.map { servers[$0].status } ?? .idle
             guard status != .failed else { return nil }
+            guard let names else { return nil }
             let number = names.change(name, to: ExpectedReply.none, segment: segment)
             statements.letGo(names.confirm(number, statement: ExpectedReply.none))
             actions.send(to: .client(client)) { $0.commandComplete("DEALLOCATE") }

@@ -131,14 +131,18 @@ public struct Switchboard: ~Copyable {
             }
         case .server(let server):
             guard servers.contains(server) else { return bytes.count }
+            servers[server].unreadBytes = 0
+            let consumed: Int
             switch servers[server].phase {
             case .ready:
-                return replies(bytes, from: server, now: now, into: &actions)
+                consumed = replies(bytes, from: server, now: now, into: &actions)
             case .connecting, .loggingIn:
-                return loginReplies(bytes, from: server, now: now, into: &actions)
+                consumed = loginReplies(bytes, from: server, now: now, into: &actions)
             case .cancelRequest:
-                return bytes.count
+                consumed = bytes.count
             }
+            if servers.contains(server) { servers[server].unreadBytes = bytes.count - consumed }
+            return consumed
         }
     }
 

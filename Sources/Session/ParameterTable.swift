@@ -121,7 +121,8 @@ public struct ParameterTable: ~Copyable {
         from old: ParameterSetID, to new: ParameterSetID
     ) -> [(name: ByteString, old: ByteString, new: ByteString)] {
         names.indices.compactMap { index in
-            guard let before = value(index, in: old), let after = value(index, in: new), before != after else {
+            guard let before = value(index, in: old), let after = value(index, in: new), before != after
+            else {
                 return nil
             }
             return (names[index], before, after)

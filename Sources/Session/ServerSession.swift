@@ -60,6 +60,8 @@ public struct ServerSession: ~Copyable {
     /// Bytes of the current message that have not been read yet, and what becomes of them.
     public var restBytes = 0
     public var rest = Rest.relay
+    /// Bytes of it that the driver keeps because they are not a whole message yet.
+    public var unreadBytes = 0
     /// The sockets' send queue holds bytes for this server.
     public var isCongested = false
 
@@ -103,7 +105,8 @@ public struct ServerSession: ~Copyable {
     /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's
     /// message has been passed on and that nothing is left in the receive buffer.
     public var isFree: Bool {
-        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && !isCongested
+        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && unreadBytes == 0
+            && !isCongested
             && cancels == 0
             && !awaitsParameters
     }

@@ -88,10 +88,10 @@ public enum Frame: Equatable, Sendable {
 }
 
 extension ByteView {
-    /// Reads the header at `offset`. `limitBytes` bounds the length field (`max_packet_size`).
+    /// Reads the header at `offset`. A whole message may have `limitBytes` (`max_packet_size`).
     public func frame(at offset: Int, limitBytes: UInt32) -> Frame {
         guard let kind = self[offset], let length = uint32(at: offset &+ 1) else { return .incomplete }
-        guard length >= 4, length <= limitBytes else { return .malformed }
+        guard length >= 4, length < limitBytes else { return .malformed }
         return .header(FrameHeader(kind: kind, messageBytes: Int(length) &+ 1))
     }
 }

@@ -30,7 +30,8 @@ struct Setup {
 
     var snapshot: Snapshot {
         Snapshot(
-            global: global, databases: [database] + moreDatabases, autoDatabase: autoDatabase, users: users,
+            global: global, databases: [database] + moreDatabases, autoDatabase: autoDatabase,
+            users: users,
             secrets: secrets)
     }
 }
@@ -67,13 +68,16 @@ final class Bench {
         self.delivery = delivery
         let process = ProcessFacts(
             userID: 1000, listenPort: 6432, version: "pglido test", startSeconds: 0, startInstant: now)
-        board = Switchboard(snapshot: setup.snapshot, process: process, entropy: Random(seed: 3), now: now)
+        board = Switchboard(
+            snapshot: setup.snapshot, process: process, entropy: Random(seed: 3), now: now)
     }
 
     // MARK: Events
 
     /// A client connects and says nothing.
-    func dial(_ name: String, from peer: SocketAddress = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32)) {
+    func dial(
+        _ name: String, from peer: SocketAddress = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32)
+    ) {
         event {
             guard let client = $0.accepted(peer: peer, local: peer, now: now, into: &$1) else { return }
             know(.client(client), as: name)
@@ -115,10 +119,13 @@ final class Bench {
 
     /// A server logs in: the connection stands, and PostgreSQL lets us in with these parameters in its report.
     @discardableResult
-    func login(_ name: String, _ parameters: [(String, String)] = [], then more: Bytes = []) -> [String] {
+    func login(_ name: String, _ parameters: [(String, String)] = [], then more: Bytes = [])
+        -> [String]
+    {
         reach(name)
         var values = [
-            ("server_version", "17.0"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"), ("TimeZone", "UTC"),
+            ("server_version", "17.0"), ("client_encoding", "UTF8"), ("DateStyle", "ISO, MDY"),
+            ("TimeZone", "UTC"),
             ("standard_conforming_strings", "on"), ("application_name", ""),
         ]
         for (name, value) in parameters {
@@ -130,7 +137,8 @@ final class Bench {
         }
         let report = values.reduce(Bytes()) { $0 + parameterStatus($1.0, $1.1) }
         let number = UInt32(name.dropFirst()) ?? 0
-        return say(name, authenticationOk + report + backendKey(number, 0x0101_0101 &* number) + ready + more)
+        return say(
+            name, authenticationOk + report + backendKey(number, 0x0101_0101 &* number) + ready + more)
     }
 
     /// The connection of a server stands.
@@ -207,7 +215,8 @@ final class Bench {
         let start = seen[name] ?? 0
         seen[name] = all.count
         let isServer = endpoints[name] != nil
-        var texts = Bytes(all[start...]).messages(fromServer: !isServer, afterFirstPacket: !isServer || start > 0)
+        var texts = Bytes(all[start...]).messages(
+            fromServer: !isServer, afterFirstPacket: !isServer || start > 0)
         if let end = ends.removeValue(forKey: name) { texts.append(end) }
         return texts
     }
@@ -277,10 +286,15 @@ final class Bench {
             let left = [board.users[user].servers, board.users[user].clients]
             #expect(left == [0, 0], "user", sourceLocation: sourceLocation)
         }
-        let counts = [board.cancelRequests, board.consoleClients, board.cancelKeys.count, board.waitingCancels.count]
+        let counts = [
+            board.cancelRequests, board.consoleClients, board.cancelKeys.count,
+            board.waitingCancels.count,
+        ]
         #expect(counts == [0, 0, 0, 0], sourceLocation: sourceLocation)
         var bases: Set<ParameterSetID> = [board.parameters.empty]
-        for pool in board.poolIDs { if let base = board.pools[pool].welcome?.base { bases.insert(base) } }
+        for pool in board.poolIDs {
+            if let base = board.pools[pool].welcome?.base { bases.insert(base) }
+        }
         let sets = liveParameterSets()
         #expect(sets == bases.count, "parameter sets left", sourceLocation: sourceLocation)
     }
@@ -312,7 +326,8 @@ final class Bench {
     }
 
     private func offer(_ link: LinkID) {
-        guard let name = names[link], !paused.contains(name), let bytes = kept[link], !bytes.isEmpty else { return }
+        guard let name = names[link], !paused.contains(name), let bytes = kept[link], !bytes.isEmpty
+        else { return }
         list.removeAll()
         var used = 0
         bytes.withUnsafeBytes { used = board.received(ByteView($0), from: link, now: now, into: &list) }
@@ -351,7 +366,8 @@ final class Bench {
             return
         }
         let isServer = endpoints[name] != nil
-        let texts = bytes.messages(fromServer: !isServer, afterFirstPacket: !isServer || sent[name]?.isEmpty == false)
+        let texts = bytes.messages(
+            fromServer: !isServer, afterFirstPacket: !isServer || sent[name]?.isEmpty == false)
         told.append("\(verb) \(name): " + texts.joined(separator: " "))
         sent[name, default: []] += bytes
     }
@@ -398,7 +414,9 @@ final class Bench {
 
 extension Bench {
     /// A logged in and idle, and S1 idle.
-    static func withServer(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) -> Bench {
+    static func withServer(
+        _ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }
+    ) -> Bench {
         let bench = Bench(delivery, configure)
         bench.connect("A")
         bench.login("S1")

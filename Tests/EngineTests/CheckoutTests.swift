@@ -29,7 +29,9 @@ import Testing
         #expect(bench.say("B", query("b")) == ["pause B"])
         #expect(bench.say("D", query("d")) == ["pause D"])
         #expect(
-            bench.say("S1", complete("A") + ready) == ["relay A: C(A) Z(I)", "resume C", "relay S1: Q(c)"])
+            bench.say("S1", complete("A") + ready) == [
+                "relay A: C(A) Z(I)", "resume C", "relay S1: Q(c)",
+            ])
         // A newcomer goes behind those in line.
         #expect(bench.say("A", query("a2")) == ["pause A"])
         bench.say("S1", complete("C") + ready)

@@ -77,13 +77,17 @@ import Testing
 
     @Test(arguments: Delivery.allCases)
     func everythingSentAtOnce(_ delivery: Delivery) {
-        let bench = Bench.withServer(delivery)
-        bench.say(
-            "A", parse("", "copy t from stdin") + bind("") + execute + sync + copyData("1\n") + copyDone + sync)
-        bench.say("S1", parseComplete + bindComplete + copyInResponse + complete("COPY 1") + ready)
-        #expect(bench.got("A") == ["1", "2", "G", "C(COPY 1)", "Z(I)"])
-        #expect(bench.state("A") == "idle")
-        bench.finish()
+        untilMended {
+            let bench = Bench.withServer(delivery)
+            bench.say(
+                "A",
+                parse("", "copy t from stdin") + bind("") + execute + sync + copyData("1\n") + copyDone
+                    + sync)
+            bench.say("S1", parseComplete + bindComplete + copyInResponse + complete("COPY 1") + ready)
+            #expect(bench.got("A") == ["1", "2", "G", "C(COPY 1)", "Z(I)"])
+            #expect(bench.state("A") == "idle")
+            bench.finish()
+        }
     }
 
     @Test(arguments: Delivery.allCases)
@@ -105,7 +109,10 @@ import Testing
     func copyOut(_ delivery: Delivery) {
         let bench = Bench.withServer(delivery)
         bench.say("A", query("copy t to stdout") + sync)
-        bench.say("S1", copyOutResponse + copyData("1\n") + copyData("") + copyDone + complete("COPY 1") + ready + ready)
+        bench.say(
+            "S1",
+            copyOutResponse + copyData("1\n") + copyData("") + copyDone + complete("COPY 1") + ready
+                + ready)
         #expect(bench.got("A") == ["H", "d(1\\xa)", "d", "c", "C(COPY 1)", "Z(I)", "Z(I)"])
         #expect(bench.state("A") == "idle")
         bench.finish()
@@ -115,7 +122,10 @@ import Testing
     func extendedCopyOut(_ delivery: Delivery) {
         let bench = Bench.withServer(delivery)
         bench.say("A", parse("", "copy t to stdout") + bind("") + execute + sync)
-        bench.say("S1", parseComplete + bindComplete + copyOutResponse + copyData("1") + copyDone + complete("COPY 1") + ready)
+        bench.say(
+            "S1",
+            parseComplete + bindComplete + copyOutResponse + copyData("1") + copyDone + complete("COPY 1")
+                + ready)
         #expect(bench.got("A") == ["1", "2", "H", "d(1)", "c", "C(COPY 1)", "Z(I)"])
         bench.finish()
     }

@@ -10,7 +10,8 @@ import Testing
 /// From the first byte of a client to its first ReadyForQuery.
 @Suite struct LoginTests {
     private static let report = [
-        "R", "S(server_version·17.0)", "S(client_encoding·UTF8)", "S(DateStyle·ISO, MDY)", "S(TimeZone·UTC)",
+        "R", "S(server_version·17.0)", "S(client_encoding·UTF8)", "S(DateStyle·ISO, MDY)",
+        "S(TimeZone·UTC)",
         "S(standard_conforming_strings·on)", "S(application_name)",
     ]
 
@@ -51,7 +52,8 @@ import Testing
         #expect(bench.key(of: "B").count == 36)
         #expect(bench.got("B").first == "R")
         bench.dial("C")
-        bench.say("C", startup([("user", "u"), ("database", "db"), ("_pq_.x", "y")], version: 3 << 16 | 9999))
+        bench.say(
+            "C", startup([("user", "u"), ("database", "db"), ("_pq_.x", "y")], version: 3 << 16 | 9999))
         #expect(bench.got("C").first == "v(·\\x3·\\x2···\\x1_pq_.x)")
         bench.finish()
     }
@@ -71,23 +73,46 @@ import Testing
     static let refused: [Refused] = [
         Refused("no user", startup([("database", "db")]), "no username supplied"),
         Refused("empty user", startup([("user", "")]), "no username supplied"),
-        Refused("unknown database", startup([("user", "u"), ("database", "nope")]), "no such database: nope"),
+        Refused(
+            "unknown database", startup([("user", "u"), ("database", "nope")]), "no such database: nope"),
         Refused("no database means the user's", startup([("user", "u")]), "no such database: u"),
         Refused(
-            "unknown parameter", startup([("user", "u"), ("foo", "bar")]), "unsupported startup parameter: foo"),
+            "unknown parameter", startup([("user", "u"), ("foo", "bar")]),
+            "unsupported startup parameter: foo"),
         Refused(
             "unknown option", startup([("user", "u"), ("options", "-c foo=bar")]),
             "unsupported startup parameter in options: foo"),
         Refused(
             "options that are none", startup([("user", "u"), ("options", "-x")]),
             "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"),
-        Refused("replication", startup([("user", "u"), ("replication", "1")]), "unsupported startup parameter: replication"),
-        Refused("old protocol", bytes { $0.append(uint32: 9); $0.append(uint32: 2 << 16); $0.append(0) }, "old V2 protocol not supported"),
-        Refused("protocol 4", bytes { $0.append(uint32: 9); $0.append(uint32: 4 << 16) }, "bad packet header: '0000000900040000'"),
-        Refused("no terminator", bytes { $0.append(uint32: 8); $0.append(uint32: 3 << 16) }, "invalid startup packet layout: expected terminator as last byte"),
-        Refused("long user", startup([("user", String(repeating: "x", count: 128)), ("database", "db")]), "username too long"),
+        Refused(
+            "replication", startup([("user", "u"), ("replication", "1")]),
+            "unsupported startup parameter: replication"),
+        Refused(
+            "old protocol",
+            bytes {
+                $0.append(uint32: 9)
+                $0.append(uint32: 2 << 16)
+                $0.append(0)
+            }, "old V2 protocol not supported"),
+        Refused(
+            "protocol 4",
+            bytes {
+                $0.append(uint32: 9)
+                $0.append(uint32: 4 << 16)
+            }, "bad packet header: '0000000900040000'"),
+        Refused(
+            "no terminator",
+            bytes {
+                $0.append(uint32: 8)
+                $0.append(uint32: 3 << 16)
+            }, "invalid startup packet layout: expected terminator as last byte"),
+        Refused(
+            "long user", startup([("user", String(repeating: "x", count: 128)), ("database", "db")]),
+            "username too long"),
         Refused("password first", password("x"), "client password pkt before startup packet"),
-        Refused("console, not an admin", startup([("user", "u"), ("database", "pgbouncer")]), "not allowed"),
+        Refused(
+            "console, not an admin", startup([("user", "u"), ("database", "pgbouncer")]), "not allowed"),
     ]
 
     @Test(arguments: refused, Delivery.allCases)
@@ -131,11 +156,14 @@ import Testing
         let bench = Bench()
         bench.dial("A")
         bench.say("A", sslRequest + startup([("user", "u")]))
-        #expect(bench.got("A") == ["E(FATAL 08P01 received unencrypted data after SSL request)", "closed"])
+        #expect(
+            bench.got("A") == ["E(FATAL 08P01 received unencrypted data after SSL request)", "closed"])
         bench.dial("B")
         bench.say("B", gssRequest + [0])
         #expect(
-            bench.got("B") == ["E(FATAL 08P01 received unencrypted data after GSSAPI encryption request)", "closed"])
+            bench.got("B") == [
+                "E(FATAL 08P01 received unencrypted data after GSSAPI encryption request)", "closed",
+            ])
         bench.finish()
     }
 
@@ -210,7 +238,10 @@ import Testing
     }
 
     @Test func whatIsNoPasswordEndsALogin() {
-        for bytes in [query("select 1"), message("p", [UInt8](repeating: 0x61, count: 70_000)), startup([("user", "u")])] {
+        for bytes in [
+            query("select 1"), message("p", [UInt8](repeating: 0x61, count: 70_000)),
+            startup([("user", "u")]),
+        ] {
             let bench = Bench { $0.global.authType = .plain }
             bench.connect("A")
             bench.ignore("A")
@@ -237,7 +268,8 @@ import Testing
         bench.login("S1")
         bench.connect("B")
         bench.connect("C")
-        #expect(bench.got("C") == ["E(FATAL 08P01 no more connections allowed (max_client_conn))", "closed"])
+        #expect(
+            bench.got("C") == ["E(FATAL 08P01 no more connections allowed (max_client_conn))", "closed"])
         bench.end("B")
         bench.connect("D")
         #expect(bench.state("D") == "idle")
@@ -253,12 +285,16 @@ import Testing
         bench.login("S1")
         bench.connect("B")
         #expect(
-            bench.got("B") == ["E(FATAL 08P01 client connections exceeded (max_user_client_connections))", "closed"])
+            bench.got("B") == [
+                "E(FATAL 08P01 client connections exceeded (max_user_client_connections))", "closed",
+            ])
         bench.connect("C", user: "v")
         bench.login("S2")
         bench.connect("D", user: "w")
         #expect(
-            bench.got("D") == ["E(FATAL 08P01 client connections exceeded (max_db_client_connections))", "closed"])
+            bench.got("D") == [
+                "E(FATAL 08P01 client connections exceeded (max_db_client_connections))", "closed",
+            ])
         bench.end("A")
         bench.connect("E")
         #expect(bench.state("E") == "idle")
@@ -326,7 +362,9 @@ import Testing
         bench.connect("A")
         bench.reach("S1")
         #expect(
-            bench.got("S1") == ["startup(user·v·database·real·client_encoding·UTF8·application_name·pool)"])
+            bench.got("S1") == [
+                "startup(user·v·database·real·client_encoding·UTF8·application_name·pool)"
+            ])
         bench.finish()
     }
 
@@ -359,10 +397,13 @@ import Testing
         bench.say(
             "B",
             startup([
-                ("user", "u"), ("user", "v"), ("database", "nope"), ("database", "db"), ("application_name", "a"),
+                ("user", "u"), ("user", "v"), ("database", "nope"), ("database", "db"),
+                ("application_name", "a"),
                 ("application_name", "b"),
             ]))
-        let user = bench.client("B").flatMap { bench.board.clients[$0].user }.map { bench.board.users[$0].name }
+        let user = bench.client("B").flatMap { bench.board.clients[$0].user }.map {
+            bench.board.users[$0].name
+        }
         #expect(user == "v")
         bench.login("S2")
         #expect(bench.got("B").contains("S(application_name·b)"))

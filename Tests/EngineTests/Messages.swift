@@ -130,7 +130,8 @@ extension Bytes {
         if !afterFirstPacket, count >= 8 {
             let length = Swift.max(8, Int(word(at: 0)))
             let body = self[8..<Swift.min(length, count)]
-            texts.append(word(at: 4) == 3 << 16 ? "startup(\(body.printable))" : "cancel(\(body.printable))")
+            texts.append(
+                word(at: 4) == 3 << 16 ? "startup(\(body.printable))" : "cancel(\(body.printable))")
             offset = length
         }
         while offset < count {
@@ -191,7 +192,8 @@ extension Collection where Element == UInt8 {
             }
             text += String(repeating: "·", count: zeroes)
             zeroes = 0
-            text += (0x20..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : "\\x" + String(byte, radix: 16)
+            text +=
+                (0x20..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : "\\x" + String(byte, radix: 16)
         }
         return text
     }

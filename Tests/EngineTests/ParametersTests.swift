@@ -39,7 +39,10 @@ import Testing
         bench.ignore("B", "S1")
         bench.say("B", query("begin"))
         #expect(bench.got("S1") == ["Q(SET TimeZone='UTC';)", "Q(begin)"])
-        bench.say("S1", parameterStatus("TimeZone", "UTC") + complete("SET") + ready + complete("BEGIN") + readyInTransaction)
+        bench.say(
+            "S1",
+            parameterStatus("TimeZone", "UTC") + complete("SET") + ready + complete("BEGIN")
+                + readyInTransaction)
         bench.say("A", query("select 1"))
         bench.login("S2")
         #expect(bench.got("S2").suffix(2) == ["Q(SET TimeZone='GMT';)", "Q(select 1)"])
@@ -92,7 +95,8 @@ import Testing
         bench.say("S1", parameterStatus("application_name", "b") + ready)
         #expect(bench.got("B") == [])
         bench.say("S1", notice("during the query") + result("1") + ready)
-        #expect(bench.got("B") == ["N(NOTICE 00000 during the query)", "T", "D(··1)", "C(SELECT 1)", "Z(I)"])
+        #expect(
+            bench.got("B") == ["N(NOTICE 00000 during the query)", "T", "D(··1)", "C(SELECT 1)", "Z(I)"])
         bench.finish()
     }
 
@@ -108,7 +112,9 @@ import Testing
     @Test func aRollbackTakesThemBack() {
         let bench = Bench.withServer()
         bench.say("A", query("begin; set timezone = 'GMT'"))
-        bench.say("S1", complete("BEGIN") + parameterStatus("TimeZone", "GMT") + complete("SET") + readyInTransaction)
+        bench.say(
+            "S1",
+            complete("BEGIN") + parameterStatus("TimeZone", "GMT") + complete("SET") + readyInTransaction)
         bench.say("A", query("rollback"))
         bench.say("S1", parameterStatus("TimeZone", "UTC") + complete("ROLLBACK") + ready)
         bench.ignore("S1")

@@ -8,7 +8,9 @@ import Testing
 /// Prepared statements where the next request may meet another server.
 @Suite struct StatementsTests {
     /// A has prepared `x` as PGBOUNCER_1 on S1.
-    private func prepared(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) -> Bench {
+    private func prepared(
+        _ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }
+    ) -> Bench {
         let bench = Bench.withServer(delivery, configure)
         bench.say("A", parse("x", "select 1") + sync)
         bench.say("S1", parseComplete + ready)
@@ -28,8 +30,12 @@ import Testing
         let bench = Bench.withServer()
         bench.say("A", parse("x", "select 1") + bind("x") + describe("x") + execute + sync)
         #expect(
-            bench.got("S1") == ["P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "D(SPGBOUNCER_1)", "E", "S"])
-        bench.say("S1", parseComplete + bindComplete + parameterDescription + rowDescription + complete("X") + ready)
+            bench.got("S1") == [
+                "P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "D(SPGBOUNCER_1)", "E", "S",
+            ])
+        bench.say(
+            "S1",
+            parseComplete + bindComplete + parameterDescription + rowDescription + complete("X") + ready)
         #expect(bench.got("A") == ["1", "2", "t", "T", "C(X)", "Z(I)"])
         bench.finish()
     }
@@ -40,7 +46,10 @@ import Testing
         onAnotherServer(bench)
         bench.say("A", bind("x") + execute + sync)
         bench.login("S2")
-        #expect(bench.got("S2") == ["startup(user·u·database·db)", "P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "E", "S"])
+        #expect(
+            bench.got("S2") == [
+                "startup(user·u·database·db)", "P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "E", "S",
+            ])
         bench.say("S2", parseComplete + bindComplete + complete("X") + ready)
         #expect(bench.got("A") == ["2", "C(X)", "Z(I)"])
         // and now that server has it
@@ -94,7 +103,9 @@ import Testing
         #expect(bench.got("A") == ["1", "2", "C(X)", "Z(I)"])
         bench.say("A", bind("x") + execute + sync)
         #expect(
-            bench.got("S1") == ["C(SPGBOUNCER_2)", "P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "E", "S"])
+            bench.got("S1") == [
+                "C(SPGBOUNCER_2)", "P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "E", "S",
+            ])
         bench.say("S1", closeComplete + parseComplete + bindComplete + complete("X") + ready)
         #expect(bench.got("A") == ["2", "C(X)", "Z(I)"])
         bench.finish()
@@ -105,7 +116,8 @@ import Testing
     func twoInOneBatchWhereOneFits(_ delivery: Delivery) {
         let bench = prepared(delivery) { $0.global.maxPreparedStatements = 1 }
         bench.say("A", bind("x") + parse("y", "select 2") + bind("y") + execute + sync)
-        bench.say("S1", bindComplete + closeComplete + parseComplete + bindComplete + complete("X") + ready)
+        bench.say(
+            "S1", bindComplete + closeComplete + parseComplete + bindComplete + complete("X") + ready)
         #expect(bench.got("A") == ["2", "1", "2", "C(X)", "Z(I)"])
         bench.finish()
     }
@@ -145,7 +157,8 @@ import Testing
         #expect(
             bench.got("S1").prefix(2) == ["B(·PGBOUNCER_1)", "B(·PGBOUNCER_none)"])
         bench.say("S1", bindComplete + failure("26000", "does not exist") + ready)
-        #expect(bench.got("A") == ["2", "E(ERROR 42P05 prepared statement \"x\" already exists)", "Z(I)"])
+        #expect(
+            bench.got("A") == ["2", "E(ERROR 42P05 prepared statement \"x\" already exists)", "Z(I)"])
         #expect(bench.state("A") == "idle")
         bench.say("A", bind("x") + execute + sync)
         bench.say("S1", bindComplete + complete("STILL") + ready)
@@ -228,7 +241,8 @@ import Testing
         bench.ignore("A", "B", "S1")
         bench.say("B", bind("") + execute + sync)
         #expect(bench.got("S1") == ["C(S)", "B", "E", "S"])
-        bench.say("S1", closeComplete + failure("26000", "unnamed prepared statement does not exist") + ready)
+        bench.say(
+            "S1", closeComplete + failure("26000", "unnamed prepared statement does not exist") + ready)
         #expect(bench.got("B") == ["E(ERROR 26000 unnamed prepared statement does not exist)", "Z(I)"])
         bench.finish()
     }
@@ -285,7 +299,9 @@ import Testing
         bench.finish()
     }
 
-    @Test(arguments: ["deallocate y", "deallocate all", "deallocate x, y", "select 1; deallocate x", "deallocate X1"])
+    @Test(arguments: [
+        "deallocate y", "deallocate all", "deallocate x, y", "select 1; deallocate x", "deallocate X1",
+    ])
     func otherDeallocatesAreNotOurs(_ text: String) {
         let bench = prepared()
         bench.say("A", query(text))
@@ -335,7 +351,10 @@ import Testing
         bench.finish()
     }
 
-    @Test(arguments: [message("P"), message("P", "x·"), message("P", "x·sql·"), message("B"), message("D"), message("C")])
+    @Test(arguments: [
+        message("P"), message("P", "x·"), message("P", "x·sql·"), message("B"), message("D"),
+        message("C"),
+    ])
     func bodiesThatLie(_ bytes: Bytes) {
         let bench = Bench.withServer()
         bench.say("A", bytes)
@@ -359,7 +378,9 @@ import Testing
                 number += 1
             }
             bench.say("A", bytes + sync)
-            if bench.server("S1") != nil { bench.say("S1", (number == batch ? parseComplete : []) + ready) }
+            if bench.server("S1") != nil {
+                bench.say("S1", (number == batch ? parseComplete : []) + ready)
+            }
             bench.ignore("S1")
         }
         #expect(number > ClientStatements.limit)
@@ -383,7 +404,8 @@ import Testing
 
     /// A client that goes in the middle leaves nothing behind, wherever the middle is.
     @Test func vanishingAnywhereInABatch() {
-        let batch = parse("a", "1") + bind("a") + describe("a") + closeStatement("a") + parse("a", "2") + sync
+        let batch =
+            parse("a", "1") + bind("a") + describe("a") + closeStatement("a") + parse("a", "2") + sync
         for count in 0...batch.count {
             let bench = prepared()
             bench.say("A", Bytes(batch.prefix(count)))

@@ -54,7 +54,8 @@ import Testing
         bench.say("A", query("1") + query("2") + parse("", "3") + bind("") + execute + sync + sync)
         bench.say("S1", complete("ONE") + ready)
         #expect(bench.state("A") == "active S1")
-        bench.say("S1", complete("TWO") + ready + parseComplete + bindComplete + complete("THREE") + ready)
+        bench.say(
+            "S1", complete("TWO") + ready + parseComplete + bindComplete + complete("THREE") + ready)
         #expect(bench.state("A") == "active S1")
         bench.say("S1", ready)
         #expect(bench.state("A") == "idle")
@@ -117,7 +118,8 @@ import Testing
     @Test func emptyAndOddQueriesAreForPostgreSQLToJudge() {
         let bench = Bench.withServer()
         for (odd, reply) in [
-            (query(""), emptyQuery), (message("Q"), failure("08P01", "x")), (message("Q", "a·b·"), failure("08P01", "x")),
+            (query(""), emptyQuery), (message("Q"), failure("08P01", "x")),
+            (message("Q", "a·b·"), failure("08P01", "x")),
             (message("S", "payload"), failure("08P01", "x")),
         ] {
             bench.say("A", odd)
@@ -301,8 +303,13 @@ import Testing
         let bench = Bench.withServer(delivery)
         bench.say("A", query("set x"))
         bench.say(
-            "S1", notice("one") + parameterStatus("application_name", "x") + notification("c") + complete("SET") + ready)
-        #expect(bench.got("A") == ["N(NOTICE 00000 one)", "S(application_name·x)", "A(····c)", "C(SET)", "Z(I)"])
+            "S1",
+            notice("one") + parameterStatus("application_name", "x") + notification("c") + complete("SET")
+                + ready)
+        #expect(
+            bench.got("A") == [
+                "N(NOTICE 00000 one)", "S(application_name·x)", "A(····c)", "C(SET)", "Z(I)",
+            ])
         bench.finish()
     }
 

@@ -14,7 +14,7 @@ SAME_SINCE_1_18 = {"SHOW VERSION", "SHOW TOTALS", "SHOW MEM", "SHOW DNS_HOSTS", 
 
 
 @pytest.mark.parametrize(
-    "command", [pytest.param(c, marks=() if c in SAME_SINCE_1_18 else pytest.mark.recent) for c in COLUMNS]
+    "command", [pytest.param(c, marks=() if c in SAME_SINCE_1_18 else pytest.mark.recent) for c in COLUMNS if c != "SHOW FDS"]
 )
 def test_columns(pooler, command):
     """Names, types and order of the columns."""
@@ -215,9 +215,11 @@ def test_extended_protocol_on_the_console(pooler):
 def test_drivers_prepare_on_the_console(pooler):
     """asyncpg prepares everything; psycopg when told to."""
 
+    pooler.wire().query("select 1")
+
     async def work():
         connection = await asyncpg.connect(host="127.0.0.1", port=pooler.port, user="admin", database="pgbouncer")
-        assert any(r["database"] == "app" for r in await connection.fetch("SHOW POOLS") or [{"database": "app"}])
+        assert any(r["database"] == "app" for r in await connection.fetch("SHOW POOLS"))
         await connection.close()
 
     asyncio.run(work())

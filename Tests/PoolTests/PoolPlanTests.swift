@@ -24,9 +24,11 @@ import Testing
         var expected: OpeningPlan
 
         init(
-            _ name: String, size: Int = 10, minimum: Int = 0, reserve: Int = 0, opening: Int = 0, idle: Int = 0,
+            _ name: String, size: Int = 10, minimum: Int = 0, reserve: Int = 0, opening: Int = 0,
+            idle: Int = 0,
             active: Int = 0, testing: Int = 0, cancelling: Int = 0, waiting: Int = 0, waited: Int = 0,
-            upkeep: Bool = false, failed: Int? = nil, opens: Int, fromReserve: Int = 0, askIn seconds: Int? = nil
+            upkeep: Bool = false, failed: Int? = nil, opens: Int, fromReserve: Int = 0,
+            askIn seconds: Int? = nil
         ) {
             testDescription = name
             self.size = size
@@ -42,7 +44,8 @@ import Testing
             self.upkeep = upkeep
             self.failed = failed
             expected = OpeningPlan(
-                openings: opens, fromReserve: fromReserve, askAgain: seconds.map { Case.now + .seconds($0) })
+                openings: opens, fromReserve: fromReserve, askAgain: seconds.map { Case.now + .seconds($0) }
+            )
         }
 
         static let now = Instant(nanoseconds: 0) + .seconds(1000)
@@ -69,18 +72,29 @@ import Testing
         Case("minimum above the size", size: 2, minimum: 5, upkeep: true, opens: 2),
         Case("line and minimum together", minimum: 3, waiting: 1, upkeep: true, opens: 3),
         Case("reserve, too early", reserve: 2, active: 10, waiting: 1, waited: 4, opens: 0, askIn: 1),
-        Case("reserve, just in time", reserve: 2, active: 10, waiting: 1, waited: 5, opens: 1, fromReserve: 1),
-        Case("reserve, for several", reserve: 2, active: 10, waiting: 5, waited: 9, opens: 2, fromReserve: 2),
-        Case("reserve, partly used", reserve: 2, active: 11, waiting: 5, waited: 9, opens: 1, fromReserve: 1),
+        Case(
+            "reserve, just in time", reserve: 2, active: 10, waiting: 1, waited: 5, opens: 1,
+            fromReserve: 1),
+        Case(
+            "reserve, for several", reserve: 2, active: 10, waiting: 5, waited: 9, opens: 2,
+            fromReserve: 2),
+        Case(
+            "reserve, partly used", reserve: 2, active: 11, waiting: 5, waited: 9, opens: 1,
+            fromReserve: 1),
         Case("reserve, used up", reserve: 2, active: 12, waiting: 5, waited: 9, opens: 0),
-        Case("size first, then reserve", reserve: 2, active: 9, waiting: 3, waited: 9, opens: 3, fromReserve: 2),
+        Case(
+            "size first, then reserve", reserve: 2, active: 9, waiting: 3, waited: 9, opens: 3,
+            fromReserve: 2),
         Case("reserve is not needed", reserve: 2, active: 5, waiting: 1, waited: 9, opens: 1),
         Case("after a failure: wait", waiting: 5, failed: 14, opens: 0, askIn: 1),
         Case("after a failure: one", waiting: 5, failed: 15, opens: 1),
         Case("after a failure: one at a time", opening: 1, waiting: 5, failed: 20, opens: 0),
-        Case("after a failure, the minimum waits too", minimum: 2, upkeep: true, failed: 3, opens: 0, askIn: 12),
         Case(
-            "the sooner of two reasons to ask again", reserve: 1, active: 9, waiting: 3, waited: 1, failed: 13,
+            "after a failure, the minimum waits too", minimum: 2, upkeep: true, failed: 3, opens: 0,
+            askIn: 12),
+        Case(
+            "the sooner of two reasons to ask again", reserve: 1, active: 9, waiting: 3, waited: 1,
+            failed: 13,
             opens: 0, askIn: 2),
     ]
 
@@ -90,7 +104,8 @@ import Testing
         var lists = ServerLists()
         var slot: UInt32 = 0
         let counts: [(ServerState, Int)] = [
-            (.opening, given.opening), (.idle, given.idle), (.active, given.active), (.testing, given.testing),
+            (.opening, given.opening), (.idle, given.idle), (.active, given.active),
+            (.testing, given.testing),
             (.cancelling, given.cancelling),
         ]
         for (state, count) in counts {
@@ -100,7 +115,9 @@ import Testing
             }
         }
         var pace = OpeningPace()
-        if let failed = given.failed { pace.loginFailed(now: Instant(nanoseconds: 0) + .seconds(1000 - failed)) }
+        if let failed = given.failed {
+            pace.loginFailed(now: Instant(nanoseconds: 0) + .seconds(1000 - failed))
+        }
         let limits = PoolLimits(
             size: given.size, minimum: given.minimum, reserve: given.reserve, reserveTimeout: .seconds(5),
             loginRetry: .seconds(15))

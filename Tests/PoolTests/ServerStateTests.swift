@@ -4,9 +4,13 @@ import Testing
 
 /// A server is in exactly one list, whatever is done with it.
 @Suite struct ServerStateTests {
-    private func server(_ slot: Int) -> ServerID { ServerID(Handle(slot: UInt32(slot), generation: 1)) }
+    private func server(_ slot: Int) -> ServerID {
+        ServerID(Handle(slot: UInt32(slot), generation: 1))
+    }
 
-    private func slots(_ lists: ServerLists, _ state: ServerState, _ roster: borrowing ServerRoster) -> [UInt32] {
+    private func slots(_ lists: ServerLists, _ state: ServerState, _ roster: borrowing ServerRoster)
+        -> [UInt32]
+    {
         var slots: [UInt32] = []
         lists.forEach(state, in: roster) { slots.append($0) }
         return slots

@@ -28,6 +28,7 @@ import Testing
             #expect(count == model.count)
         }
         var left: [ByteString: UInt32] = [:]
+        // swift-format-ignore: ReplaceForEachWithForLoop
         map.forEach { left[ByteString($0)] = $1 }
         #expect(left == model)
     }

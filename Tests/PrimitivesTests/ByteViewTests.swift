@@ -59,7 +59,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("DateStyle", "datestyle", true), ("[", "{", false), ("@", "`", false), ("\u{C4}", "\u{E4}", false),
+        ("DateStyle", "datestyle", true), ("[", "{", false), ("@", "`", false),
+        ("\u{C4}", "\u{E4}", false),
         ("a", "ab", false), ("K", "\u{212A}", false),
     ])
     func onlyASCIILettersCompareWithoutCase(_ a: String, _ b: String, _ isEqual: Bool) {

@@ -12,17 +12,19 @@ import Testing
         #expect(Instant.zero.since(late) == .zero)
     }
 
-    @Test(arguments: [
-        (-1, 0), (0, 0), (1, 1_000_000_000), (Int.max, Int64.max), (Int.min, 0),
-    ] as [(Int, Int64)])
+    @Test(
+        arguments: [
+            (-1, 0), (0, 0), (1, 1_000_000_000), (Int.max, Int64.max), (Int.min, 0),
+        ] as [(Int, Int64)])
     func secondsAreClamped(_ seconds: Int, _ nanoseconds: Int64) {
         #expect(TimeSpan.seconds(seconds).nanoseconds == nanoseconds)
     }
 
-    @Test(arguments: [
-        (.nan, 0), (-1.5, 0), (0, 0), (0.25, 250_000_000), (1e300, Int64.max), (.infinity, .max),
-        (9.2e9, .max),
-    ] as [(Double, Int64)])
+    @Test(
+        arguments: [
+            (.nan, 0), (-1.5, 0), (0, 0), (0.25, 250_000_000), (1e300, Int64.max), (.infinity, .max),
+            (9.2e9, .max),
+        ] as [(Double, Int64)])
     func fractionsAreClamped(_ seconds: Double, _ nanoseconds: Int64) {
         #expect(TimeSpan.seconds(seconds).nanoseconds == nanoseconds)
     }

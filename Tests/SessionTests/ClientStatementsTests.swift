@@ -4,10 +4,14 @@ import Testing
 
 @Suite struct ClientStatementsTests {
     private let none = ExpectedReply.none
-    private func meaning(_ names: ClientStatements, _ name: ByteString, _ segment: UInt32) -> ClientStatements.Meaning {
+    private func meaning(_ names: ClientStatements, _ name: ByteString, _ segment: UInt32)
+        -> ClientStatements.Meaning
+    {
         name.withView { names.meaning($0, segment: segment) }
     }
-    private func change(_ names: ClientStatements, _ name: ByteString, _ statement: UInt32, _ segment: UInt32) -> UInt32 {
+    private func change(
+        _ names: ClientStatements, _ name: ByteString, _ statement: UInt32, _ segment: UInt32
+    ) -> UInt32 {
         name.withView { names.change($0, to: statement, segment: segment) }
     }
 

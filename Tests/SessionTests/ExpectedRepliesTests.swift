@@ -13,13 +13,16 @@ import Testing
             "d": .describeStatement, "o": .describePortal, "e": .execute, "c": .close,
         ]
         for word in script.split(separator: " ").map(String.init) {
-            let disposition: Disposition = word.hasSuffix("*") ? .answer : word.hasSuffix("~") ? .swallow : .forward
+            let disposition: Disposition =
+                word.hasSuffix("*") ? .answer : word.hasSuffix("~") ? .swallow : .forward
             if let request = requests[String(word.prefix(1))] {
                 replies.expect(ExpectedReply(request, disposition))
             } else {
                 verdicts.append(Self.reply(word, &replies))
             }
-            while let answer = replies.takeAnswer() { verdicts.append("(\(Self.letter(answer.request)))") }
+            while let answer = replies.takeAnswer() {
+                verdicts.append("(\(Self.letter(answer.request)))")
+            }
         }
         var ledger = replies.takeAll().map { Self.letter($0.request) }.joined()
         if replies.skipsToSync { ledger += " skipping" }
@@ -115,7 +118,8 @@ import Testing
         Script("an error skips a query, too", "p b q s E Z", "p.-pbq s."),
         Script("an error before its Sync was sent", "p b E e c s Z", "p.-pb s."),
         Script("nothing is expected while skipping", "b E q p f", "b.-b", left: " skipping"),
-        Script("an error in the middle of a pipeline", "p s b e s p s 1 Z E Z 1 Z", "p. s. b.-be s. p. s."),
+        Script(
+            "an error in the middle of a pipeline", "p s b e s p s 1 Z E Z 1 Z", "p. s. b.-be s. p. s."),
         Script("an error while executing", "b e s 2 D E Z", "b. e e.-e s."),
         Script("answers of ours in order", "p c* e s 1 C Z", "p. (c) e. s."),
         Script("an answer of ours at the front", "c* s Z", "(c) s."),

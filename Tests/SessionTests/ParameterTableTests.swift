@@ -8,13 +8,17 @@ import Testing
     private let conforming = 3
     private let application = 4
 
-    private func table(_ extra: [ByteString] = []) -> ParameterTable { ParameterTable(extra: extra, seed: 1) }
+    private func table(_ extra: [ByteString] = []) -> ParameterTable {
+        ParameterTable(extra: extra, seed: 1)
+    }
 
     /// A set with these values, held.
     private func set(_ table: inout ParameterTable, _ values: [(Int, ByteString)]) -> ParameterSetID {
         table.hold(again: table.empty)
         var set = table.empty
-        for (index, value) in values { set = value.withView { table.replacing(set, at: index, with: $0) } }
+        for (index, value) in values {
+            set = value.withView { table.replacing(set, at: index, with: $0) }
+        }
         return set
     }
 
@@ -68,7 +72,8 @@ import Testing
     @Test func onlyDifferencesAreWritten() {
         var table = table(["search_path"])
         let server = set(&table, [(encoding, "UTF8"), (application, "me"), (1, "ISO")])
-        let client = set(&table, [(encoding, "UTF8"), (application, "you"), (2, "UTC"), (5, "a, \"B\"")])
+        let client = set(
+            &table, [(encoding, "UTF8"), (application, "you"), (2, "UTC"), (5, "a, \"B\"")])
         let sql = changes(table, server, client)
         #expect(
             sql
@@ -78,16 +83,17 @@ import Testing
         #expect(same == "0 ")
     }
 
-    @Test(arguments: [
-        ("on", "it's", "1 SET application_name='it''s';"),
-        ("on", "a\\'; drop table t; --", "1 SET application_name='a\\''; drop table t; --';"),
-        ("off", "a\\'; drop table t; --", "1 SET application_name='a\\\\''; drop table t; --';"),
-        ("on", "UTF8'; select 1; --", "1 SET application_name='UTF8''; select 1; --';"),
-        ("on", "'", "1 SET application_name='''';"),
-        ("off", "\\", "1 SET application_name='\\\\';"),
-        ("on", "\\", "1 SET application_name='\\';"),
-        ("off", "é", nil),
-    ] as [(ByteString, String, String?)])
+    @Test(
+        arguments: [
+            ("on", "it's", "1 SET application_name='it''s';"),
+            ("on", "a\\'; drop table t; --", "1 SET application_name='a\\''; drop table t; --';"),
+            ("off", "a\\'; drop table t; --", "1 SET application_name='a\\\\''; drop table t; --';"),
+            ("on", "UTF8'; select 1; --", "1 SET application_name='UTF8''; select 1; --';"),
+            ("on", "'", "1 SET application_name='''';"),
+            ("off", "\\", "1 SET application_name='\\\\';"),
+            ("on", "\\", "1 SET application_name='\\';"),
+            ("off", "é", nil),
+        ] as [(ByteString, String, String?)])
     func valuesAreQuoted(_ conforming: ByteString, _ value: String, _ expected: String?) {
         var table = table()
         let server = set(&table, [(self.conforming, conforming)])
@@ -161,10 +167,14 @@ import Testing
             case 1 where !holders.isEmpty:
                 let place = random.below(holders.count)
                 let (index, value) = (random.below(6), ByteString("v\(random.below(4))"))
-                holders[place].set = value.withView { table.replacing(holders[place].set, at: index, with: $0) }
+                holders[place].set = value.withView {
+                    table.replacing(holders[place].set, at: index, with: $0)
+                }
                 holders[place].model[index] = value
             case 2 where holders.count > 1:
-                let (top, base) = (holders[random.below(holders.count)], holders[random.below(holders.count)])
+                let (top, base) = (
+                    holders[random.below(holders.count)], holders[random.below(holders.count)]
+                )
                 holders.append(
                     (table.overlay(top.set, on: base.set), base.model.merging(top.model) { $1 }))
             case 3 where !holders.isEmpty:

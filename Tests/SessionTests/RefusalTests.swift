@@ -13,7 +13,8 @@ import Wire
 
     @Test func refusalsAreErrorResponses() {
         #expect(fields(.shuttingDown) == ["FATAL", "08P01", "pooler is shutting down", nil, nil])
-        #expect(fields(.canceled) == ["ERROR", "57014", "canceling statement due to user request", nil, nil])
+        #expect(
+            fields(.canceled) == ["ERROR", "57014", "canceling statement due to user request", nil, nil])
         #expect(fields(.serverOutOfStep)[3] == "The server broke the protocol.")
         #expect(fields(.maxClients)[4]?.isEmpty == false)
     }
@@ -25,7 +26,9 @@ import Wire
     }
 
     @Test func badHeadersShowAtMostEightBytes() {
-        let text = ByteString([0, 1, 0xAB, 0xFF, 4, 5, 6, 7, 8, 9]).withView { fields(.badHeader($0))[2] }
+        let text = ByteString([0, 1, 0xAB, 0xFF, 4, 5, 6, 7, 8, 9]).withView {
+            fields(.badHeader($0))[2]
+        }
         #expect(text == "bad packet header: '0001abff04050607'")
     }
 }

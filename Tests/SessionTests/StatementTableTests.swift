@@ -48,7 +48,8 @@ import Testing
         table.writeClose(statement, into: &buffer)
         let bytes = Array(buffer.view.rawBuffer)
         let expected =
-            Array("P\0\0\0\u{1B}PGBOUNCER_1\0select 1\0\0\0".utf8) + Array("P\0\0\0\u{10}\0select 1\0\0\0".utf8)
+            Array("P\0\0\0\u{1B}PGBOUNCER_1\0select 1\0\0\0".utf8)
+            + Array("P\0\0\0\u{10}\0select 1\0\0\0".utf8)
             + Array("C\0\0\0\u{11}SPGBOUNCER_1\0".utf8)
         #expect(bytes == expected)
     }

@@ -90,10 +90,12 @@ extension NSRegularExpression {
 
     @Test(arguments: WordRule.all)
     func theRuleSeesWhatItIsFor(rule: WordRule) {
+        // No rule exempts both.
+        let place = rule.exempt.contains("Sources/Console/") ? "Sources/Pool/" : "Sources/Console/"
         func findings(_ text: String) -> [String] {
-            rule.findings(SourceText(path: "Sources/Console/Sample.swift", text: text))
+            rule.findings(SourceText(path: place + "Sample.swift", text: text))
         }
-        #expect(findings("\n" + rule.bad) == ["Sources/Console/Sample.swift:2: \(rule.instead)"])
+        #expect(findings("\n" + rule.bad) == ["\(place)Sample.swift:2: \(rule.instead)"])
         #expect(findings(rule.good).isEmpty)
         for place in rule.exempt {
             #expect(rule.findings(SourceText(path: place + "Sample.swift", text: rule.bad)).isEmpty)

@@ -7,18 +7,19 @@ import Wire
         ByteString(bytes).withView { $0.frame(at: offset, limitBytes: limit) }
     }
 
-    @Test(arguments: [
-        ([0x51], .incomplete),
-        ([0x51, 0, 0, 0], .incomplete),
-        ([0x51, 0, 0, 0, 4], .header(FrameHeader(kind: 0x51, messageBytes: 5))),
-        ([0x51, 0, 0, 3, 0xE8], .header(FrameHeader(kind: 0x51, messageBytes: 1001))),
-        ([0x51, 0, 0, 3, 0xE9], .malformed),
-        ([0x51, 0, 0, 0, 3], .malformed),
-        ([0x51, 0, 0, 0, 0], .malformed),
-        ([0x51, 0x7F, 0xFF, 0xFF, 0xFF], .malformed),
-        ([0x51, 0x80, 0, 0, 0], .malformed),
-        ([0x51, 0xFF, 0xFF, 0xFF, 0xFF], .malformed),
-    ] as [([UInt8], Frame)])
+    @Test(
+        arguments: [
+            ([0x51], .incomplete),
+            ([0x51, 0, 0, 0], .incomplete),
+            ([0x51, 0, 0, 0, 4], .header(FrameHeader(kind: 0x51, messageBytes: 5))),
+            ([0x51, 0, 0, 3, 0xE8], .header(FrameHeader(kind: 0x51, messageBytes: 1001))),
+            ([0x51, 0, 0, 3, 0xE9], .malformed),
+            ([0x51, 0, 0, 0, 3], .malformed),
+            ([0x51, 0, 0, 0, 0], .malformed),
+            ([0x51, 0x7F, 0xFF, 0xFF, 0xFF], .malformed),
+            ([0x51, 0x80, 0, 0, 0], .malformed),
+            ([0x51, 0xFF, 0xFF, 0xFF, 0xFF], .malformed),
+        ] as [([UInt8], Frame)])
     func lengths(_ bytes: [UInt8], _ expected: Frame) {
         #expect(frame(bytes) == expected)
     }
@@ -30,7 +31,8 @@ import Wire
     }
 
     @Test func framesAreReadAtAnyOffset() {
-        #expect(frame([9, 9, 0x53, 0, 0, 0, 4], at: 2) == .header(FrameHeader(kind: 0x53, messageBytes: 5)))
+        #expect(
+            frame([9, 9, 0x53, 0, 0, 0, 4], at: 2) == .header(FrameHeader(kind: 0x53, messageBytes: 5)))
         #expect(frame([9, 9], at: 2) == .incomplete)
         #expect(frame([9, 9], at: -1) == .incomplete)
         #expect(frame([9, 9], at: .max) == .incomplete)

@@ -27,7 +27,9 @@ import Wire
                 .errorResponse, severity: "FATAL", state: "08P01", text: "no", detail: "why", hint: "do")
         }
         ByteString(message).withView { view in
-            #expect(view.frame(at: 0, limitBytes: 1000) == .header(FrameHeader(kind: 0x45, messageBytes: view.count)))
+            #expect(
+                view.frame(at: 0, limitBytes: 1000)
+                    == .header(FrameHeader(kind: 0x45, messageBytes: view.count)))
             let body = view.slice(5)
             let fields = "SCMDH".utf8.map { ServerMessage.field($0, of: body)?.lossyText }
             #expect(fields == ["FATAL", "08P01", "no", "why", "do"])

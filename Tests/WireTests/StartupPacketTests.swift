@@ -17,10 +17,12 @@ import Wire
             let (packet, length) = StartupPacket.read(view)
             switch packet {
             case .incomplete: return "incomplete"
-            case .startup(let minor, let parameters): return "startup 3.\(minor) \(parameters.count) of \(length)"
+            case .startup(let minor, let parameters):
+                return "startup 3.\(minor) \(parameters.count) of \(length)"
             case .sslRequest: return "ssl \(length)"
             case .gssRequest: return "gss \(length)"
-            case .cancel(let processID, let secret): return "cancel \(processID) \(secret.count) of \(length)"
+            case .cancel(let processID, let secret):
+                return "cancel \(processID) \(secret.count) of \(length)"
             case .oldProtocol: return "old"
             case .directTLS: return "tls"
             case .message(let kind): return "message \(kind)"
@@ -75,7 +77,9 @@ import Wire
 
     @Test func theLongestPacketIsPostgreSQLs() {
         let room = StartupPacket.limitBytes - 8
-        #expect(read(packet(nil, 3 << 16, [UInt8](repeating: 0x61, count: room))) == "startup 3.0 \(room) of 10000")
+        #expect(
+            read(packet(nil, 3 << 16, [UInt8](repeating: 0x61, count: room)))
+                == "startup 3.0 \(room) of 10000")
         #expect(read(packet(nil, 3 << 16, [UInt8](repeating: 0x61, count: room + 1))) == "unknown")
     }
 
@@ -83,7 +87,9 @@ import Wire
     @Test(arguments: 1...30 as ClosedRange<UInt64>)
     func decisionsDoNotChangeWithMoreBytes(_ seed: UInt64) {
         var random = Random(seed: seed)
-        let codes: [UInt32] = [3 << 16, 2 << 16, 1234 << 16 | 5678, 1234 << 16 | 5679, 1234 << 16 | 5680, 7]
+        let codes: [UInt32] = [
+            3 << 16, 2 << 16, 1234 << 16 | 5678, 1234 << 16 | 5679, 1234 << 16 | 5680, 7,
+        ]
         let rest = random.bytes(random.below(40))
         let length = random.below(3) == 0 ? UInt32(random.below(60)) : UInt32(8 + rest.count)
         let bytes = packet(length, codes[random.below(codes.count)], rest)
@@ -101,26 +107,29 @@ import Wire
         ByteString(Array(text.utf8)).withView { view -> [String]? in
             guard var parameters = StartupParameters(view) else { return nil }
             var all: [String] = []
-            while let (name, value) = parameters.next() { all.append("\(name.lossyText)=\(value.lossyText)") }
+            while let (name, value) = parameters.next() {
+                all.append("\(name.lossyText)=\(value.lossyText)")
+            }
             return all
         }
     }
 
-    @Test(arguments: [
-        ("", nil),
-        ("\0", []),
-        ("user\0u\0\0", ["user=u"]),
-        ("user\0\0\0", ["user="]),
-        ("user\0u\0database\0d\0\0", ["user=u", "database=d"]),
-        ("user\0u\0user\0v\0\0", ["user=u", "user=v"]),
-        ("user\0u\0", nil),
-        ("user\0u", nil),
-        ("user\0", nil),
-        ("user\0\0", nil),
-        ("user\0u\0\0x\0y\0\0", nil),
-        ("user\0u\0\0\0", nil),
-        ("user", nil),
-    ] as [(String, [String]?)])
+    @Test(
+        arguments: [
+            ("", nil),
+            ("\0", []),
+            ("user\0u\0\0", ["user=u"]),
+            ("user\0\0\0", ["user="]),
+            ("user\0u\0database\0d\0\0", ["user=u", "database=d"]),
+            ("user\0u\0user\0v\0\0", ["user=u", "user=v"]),
+            ("user\0u\0", nil),
+            ("user\0u", nil),
+            ("user\0", nil),
+            ("user\0\0", nil),
+            ("user\0u\0\0x\0y\0\0", nil),
+            ("user\0u\0\0\0", nil),
+            ("user", nil),
+        ] as [(String, [String]?)])
     func layout(_ text: String, _ expected: [String]?) {
         #expect(pairs(text) == expected)
     }
