@@ -17,9 +17,10 @@ extension World {
             found("O4 bytes for server \(server.number) while a cancel request for it is under way")
         }
         // What the pooler writes while it reads a client's bytes is for that client, save its own queries.
-        let isOwn = source == nil && (view[0] == 0x51 || view[0] == 0x58)
+        let isForClient = view[0] != 0x51 && view[0] != 0x58 || view.slice(5).hasPrefix("DEALLOCATE ")
+        let isOwn = source == nil && !isForClient
         guard !isOwn, case .client(let client)? = (source ?? beingRead)?.far else {
-            if view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
+            if isOwn, view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
             return
         }
         if server.owner != client.number {
@@ -238,7 +239,8 @@ extension World {
         for (slot, cable) in clientCables.enumerated() {
             guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
-                client.ideal.input.isEmpty, !client.isHarmed, !client.isAdmin, engine.clients[id].pin == nil
+                client.ideal.input.isEmpty, !client.ideal.hasOpenBatch, !client.ideal.skips, !client.isHarmed,
+                !client.isAdmin, engine.clients[id].pin == nil
             {
                 sayWhoHasWhat()
                 found("O9 idle client \(client.number) in slot \(slot) keeps its server")
