@@ -57,4 +57,19 @@ final class SimulatedClient {
         ideal.takeSilentMessages()
         return ideal.need == .input
     }
+
+    /// An ideal server would have told it something by now; not when it never said Sync or Flush.
+    var isOwed: Bool {
+        if isAdmin { return answersOwed > 0 }
+        if phase == .loggingIn { return true }
+        var server = ideal
+        server.wantsFlush = met < server.output.count
+        while true {
+            switch server.need {
+            case .message: server.takeMessage()
+            case .statement: server.execute()
+            case .input, .ended: return server.wantsFlush || server.output.count > 8192
+            }
+        }
+    }
 }

@@ -225,7 +225,7 @@ extension World {
         for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
             if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
-            if !isAtEnd || !client.isSettled {
+            if !isAtEnd || !client.isSettled, client.isOwed {
                 sayWhoHasWhat()
                 return found(
                     "O9 client \(client.number) waits for ever: \(client.phase), step \(client.place) of "
