@@ -114,7 +114,7 @@ extension World {
 
     /// What a hostile server said unasked to this very client.
     func isEvil(_ kind: UInt8, _ body: Bytes, for client: SimulatedClient) -> Bool {
-        guard scenario["hostile"] > 0, let place = body.firstRange(of: "~\(Hostility.nobody).") else { return false }
+        guard evilDeeds > 0, let place = body.firstRange(of: "~\(Hostility.nobody).") else { return false }
         let number = Array(body[place...].prefix { $0 >= 0x30 && $0 <= 0x39 }).decimal ?? 0
         return number > 0 && number <= evilVictims.count && evilVictims[number - 1] == client.number
     }

@@ -58,6 +58,8 @@ extension Scenario {
         sometimes("server_reset_query_always", [1], in: 5)
         sometimes("connect_query", [1], in: 5)
         sometimes("verbose", [2], in: 5)
+        sometimes("cancel_hangs", [10, 50], in: 6)
+        sometimes("login_silent", [10, 50], in: 8)
         sometimes("passwords", [1], in: 4)
         sometimes("many_pools", [1], in: 4)
         sometimes("max_db_connections", [1, 2, 4], in: 8)
@@ -75,6 +77,7 @@ extension Scenario {
         guard !kinds.isEmpty else { return }
         for _ in 0..<(1 + random.below(8)) {
             let what = kinds[random.below(kinds.count)]
+            if what == .endWithServers || what == .endWithClients, random.below(4) > 0 { continue }
             let at = random.below(self["calm_at"])
             deeds.append(Deed(at: at, what: what))
             if what == .pause { deeds.append(Deed(at: at + random.below(100_000), what: .resume)) }

@@ -44,6 +44,10 @@ package struct Scenario {
         enum What: String, CaseIterable {
             case killServer, shutDownServer, pause, resume, reconnect, killClient, reload, killDatabase
             case refuseConnections, acceptConnections
+            /// A server says something that nobody asked for.
+            case remark
+            /// SIGTERM and SIGINT.
+            case endWithClients, endWithServers
         }
     }
 

@@ -52,7 +52,7 @@ struct ScriptMaker {
             let asks = script.login == .wrongPassword || script.login == .silent
             if asks, scenario["passwords"] == 0 { script.login = .plain }
         }
-        let rounds = 1 + random.below(40)
+        let rounds = 1 + random.below(random.below(2) == 0 ? 40 : 200)
         for _ in 0..<rounds { round() }
         // Whatever a cancel left of a transaction; and in session mode others wait for the server.
         steps += [.await, .sync, .query("rollback"), .await]

@@ -67,7 +67,7 @@ package struct Shrink {
             ("idle_transaction_timeout", 0), ("transaction_timeout", 0), ("client_idle_timeout", 0),
             ("client_login_timeout", 0), ("cancel_wait_timeout", 0), ("server_idle_timeout", 0),
             ("server_lifetime", 0), ("server_check_delay", 30_000), ("server_round_robin", 0),
-            ("server_reset_query_always", 0), ("connect_query", 0), ("hostile", 0), ("passwords", 0),
+            ("server_reset_query_always", 0), ("connect_query", 0), ("hostile", 0), ("cancel_hangs", 0), ("login_silent", 0), ("passwords", 0),
             ("max_db_connections", 0), ("max_user_connections", 0), ("max_prepared_statements", 200),
         ]
         for (name, value) in calm where scenario[name] != value {

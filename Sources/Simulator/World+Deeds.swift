@@ -35,9 +35,35 @@ extension World {
             guard let database = engine.database(named: "one") else { return }
             tell { $0.kill(database, because: .killed, now: $1, into: &$2) }
             heap.add(.deed(.resume), at: clock + 100_000)
+        case .remark:
+            guard let (server, cable) = anySession() else { return }
+            remark(server, cable)
+        case .endWithClients: tell { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
+        case .endWithServers:
+            isEnding = true
+            tell { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
         case .refuseConnections: refusesConnections = true
         case .acceptConnections: refusesConnections = false
         }
+    }
+
+    /// A notice, a notification or a changed parameter between two answers.
+    private func remark(_ server: SimulatedServer, _ cable: Cable) {
+        guard server.backend.output.isEmpty, engine.servers.contains(server.id) else { return }
+        let owner = engine.servers[server.id].client.flatMap { id in
+            clients.first { $0.cable?.link == .client(id) }
+        }
+        evilDeeds += 1
+        evilVictims.append(owner?.number ?? Hostility.nobody)
+        let token = "~\(Hostility.nobody).\(evilDeeds)~"
+        say("server \(server.number) says \(token)")
+        var out = Bytes()
+        if random.below(2) == 0 {
+            out = Hostility.extraNotice.spoil([], token).bytes
+        } else {
+            out = Hostility.extraNotification.spoil([], token).bytes
+        }
+        write(out, on: cable)
     }
 
     private func anySession() -> (SimulatedServer, Cable)? {
@@ -59,6 +85,7 @@ extension World {
         isCalm = true
         refusesConnections = false
         for client in clients where client.isAdmin { leave(client) }
+        if isEnding { return }
         tell { $0.resume(nil, now: $1, into: &$2) }
         for name: ByteString in ["one", "two"] {
             guard let database = engine.database(named: name) else { continue }

@@ -222,6 +222,10 @@ extension World {
     }
 
     func checkLiveness() {
+        if isEnding {
+            sayWhoHasWhat()
+            return found("O9 told to end when the servers are free, the process goes on for ever")
+        }
         for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
             if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }

@@ -68,6 +68,9 @@ extension World {
         guard head.count >= length else { return server.startup.append(head) }
         if head.uint32(at: 4) == 80_877_102 {
             server.phase = .cancel
+            if !isCalm, scenario["cancel_hangs"] > 0, random.below(100) < scenario["cancel_hangs"] {
+                return say("the cancel request hangs")
+            }
             let late = UInt64(random.below(max(1, scenario["cancel_latency"])))
             return heap.add(.cancelHits(server), at: clock + late)
         }
@@ -94,6 +97,9 @@ extension World {
             flush(server, cable)
             server.phase = .ended
             return endFar(cable, isReset: false)
+        }
+        if !isCalm, scenario["login_silent"] > 0, random.below(100) < scenario["login_silent"] {
+            return say("server \(server.number) is silent")
         }
         server.phase = .session
         var out = Bytes()

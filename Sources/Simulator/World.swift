@@ -54,6 +54,8 @@ package final class World {
     /// Faults are over; everything must heal.
     var isCalm = false
     var refusesConnections = false
+    /// SIGINT has come: the process is to end when every server is free.
+    var isEnding = false
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
     var serverNumbers = 0

@@ -35,7 +35,8 @@ struct Permitted {
                  "invalid server parameter"]
             ),
             (
-                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0 || scenario["connect_fails"] > 0,
+                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0 || scenario["connect_fails"] > 0
+                    || scenario["login_silent"] > 0,
                 ["server login has been failing", "connect failed", "the database system is starting up",
                  "sorry, too many clients already", "server conn crashed?", "connect timeout"]
             ),
@@ -47,6 +48,10 @@ struct Permitted {
             (scenario["client_login_timeout"] > 0, ["client_login_timeout"]),
             (deeds.contains(.killClient), ["admin forced disconnect"]),
             (deeds.contains(.killDatabase), ["admin forced disconnect", "database removed", "database \"one\" is disabled"]),
+            (
+                deeds.contains(.endWithServers) || deeds.contains(.endWithClients),
+                ["server shutting down", "pooler is shutting down"]
+            ),
             (scenario["max_client_conn"] > 0, ["no more connections allowed (max_client_conn)"]),
         ]
         for (holds, texts) in reasons where holds { fatals += texts }
