@@ -1,10 +1,11 @@
 """The same script of raw messages to PostgreSQL and through the pooler: the same answers, byte for byte."""
 
 import os
+import re
 
 import pytest
 
-from direct import RESET, SCHEMA, Comparison, read_scripts
+from direct import Comparison, read_scripts
 from machine import REPOSITORY
 from pooler import Pooler
 
@@ -22,11 +23,10 @@ KNOWN = {
     ("transaction", "extended:name taken in a failed transaction"): "42P05 instead of 25P02 in a failed transaction",
 }
 
-KNOWN_SEEDS = {
-    ("transaction", 4): "a DEALLOCATE held behind a COPY IN hangs",
-    ("transaction", 24): "42P05 instead of 25P02 in a failed transaction",
-    ("transaction", 46): "42P05 instead of 25P02 in a failed transaction",
-}
+KNOWN_SEEDS = {("transaction", 4): "a DEALLOCATE held behind a COPY IN hangs"}
+
+# Random scripts meet this one too often to list them by seed; the strict script above tells when it is mended.
+KNOWN_EVERYWHERE = re.compile(r"directly E .*'25P02'.*pooled E .*'42P05'")
 
 
 @pytest.fixture(scope="module", params=["transaction", "session"])
@@ -39,11 +39,10 @@ def comparison(request, room, binary, cluster, database):
         databases={"app": f"host=127.0.0.1 port={database.port} dbname={database.name}"},
         settings={"pool_mode": mode, "default_pool_size": 1 if mode == "transaction" else 5},
     ).start()
-    with cluster.connect(database.name) as own:
-        own.execute(SCHEMA)
-        made = Comparison(database.port, pooler.port, lambda: own.execute(RESET), database.name)
-        made.mode = mode
-        yield made
+    made = Comparison(database.port, pooler.port, lambda: cluster.connect(database.name), database.name)
+    made.mode = mode
+    yield made
+    made.end()
     pooler.stop()
     pooler.remove()
 
@@ -67,6 +66,6 @@ def test_generated(comparison, first):
         steps, found = comparison.generated(seed)
         if (known := KNOWN_SEEDS.get((comparison.mode, seed))) is not None:
             assert found, f"seed {seed} agrees now, take it off the list: {known}"
-        elif found:
+        elif found and not KNOWN_EVERYWHERE.search(found):
             short = "\n".join(map(str, comparison.shrink(steps, seed if seed % 2 else None)))
             pytest.fail(f"bin/direct --mode {comparison.mode} --seed {seed} --count 1\n{found}\nshrunk to:\n{short}")
