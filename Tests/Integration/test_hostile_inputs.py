@@ -19,8 +19,10 @@ import pytest
 
 import scram
 from direct import FENCE, FENCE_ANSWER, permitted
-from fakeserver import FakeServer
-from hostile_cases import CANARY, CASES, ELSEWHERE, KNOWN, LEFT_OUT, RECENT
+from fakeserver import READY, FakeServer, result
+from hostile_cases import (
+    CANARY, CASES, DIRECT, ELSEWHERE, GOOD, KNOWN, LEFT_OUT, RECENT, SERVER_CASES, Case,
+)
 from pooler import Pooler, ask
 from waiting import eventually
 from wire import (
@@ -106,23 +108,24 @@ def venues(room, binary, database):
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
     made, record = {}, FakeServer(lambda sql, number: b"")
     app = f"host=127.0.0.1 port={database.port} dbname={database.name}"
-    recorded = f"host=127.0.0.1 port={record.port}"
     verifiers = {"trusty": "", "visitor": scram.verifier(CANARY), "admin": scram.verifier(CANARY)}
 
     def make(kind):
         more = {
             "trust": {},
+            "server": {},
             "sasl": {"settings": {"auth_type": "scram-sha-256"}, "secrets": verifiers},
             "password": {"settings": {"auth_type": "plain"}, "secrets": {"trusty": "", "visitor": CANARY, "admin": CANARY}},
         }[kind]
-        own = {} if kind == "trust" else {"user": "visitor", "password": CANARY}
-        databases = {"app": app if kind == "trust" else app + " user=trusty", "recorded": recorded}
+        own = {} if kind in ("trust", "server") else {"user": "visitor", "password": CANARY}
+        recorded = f"host=127.0.0.1 port={record.port}" + (" pool_size=1" if kind == "server" else "")
+        databases = {"app": app + ("" if kind in ("trust", "server") else " user=trusty"), "recorded": recorded}
         settings = {"default_pool_size": 3, "client_login_timeout": 4, **more.pop("settings", {})}
         pooler = Pooler(room / f"{worker}-hostile-{kind}", binary, databases=databases, settings=settings, **more)
         return pooler.start(), own
 
     def venue(place):
-        kind = place if place in ("sasl", "password") else "trust"
+        kind = place if place in ("sasl", "password", "server") else "trust"
         if kind not in made:
             pooler, own = make(kind)
             made[kind] = ScramVenue(pooler, record) if kind == "sasl" else Venue(pooler, record, **own)
@@ -331,12 +334,73 @@ def _deliver(case, venue, delivery, direct):
             raise AssertionError(f"delivery {name}: {problem}") from None
 
 
+def server_deliveries(case):
+    """Ways a server sends its bytes. What is behind ReadyForQuery is never cut off from its last byte: later it would
+    be no different from the answer to whoever comes next; "late" waits until nobody has the server."""
+    behind = len(GOOD) if case.data.startswith(GOOD) else len(case.data)
+    yield "whole", [case.data]
+    yield "byte by byte", [case.data[at : at + 1] for at in range(behind - 1)] + [case.data[behind - 1 :]]
+    for cut in random.Random(case.id).sample(range(1, behind), 3 if behind > 6 else 1):
+        yield f"cut at {cut}", [case.data[:cut], 0.002, case.data[cut:]]
+    if behind < len(case.data):
+        yield "late", [case.data[:behind], 0.03, case.data[behind:]]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c.id, marks=[pytest.mark.ours] * c.ours) for c in SERVER_CASES]
+)
+def test_server_case(case, venues):
+    """A gets exactly its answer, an error or an end; B, who waited, gets B's answer; the six checks."""
+    venue = venues("server")
+    before = Before(venue)
+    count = 0
+    for name, pieces in server_deliveries(case):
+        count += 1
+        try:
+            _serve_badly(case, venue, name, pieces)
+        except AssertionError as problem:
+            raise AssertionError(f"delivery {name}: {problem}") from None
+    before.check(Case(case.number, case.name, "inside", b"", DIRECT), count)
+
+
+def _serve_badly(case, venue, name, pieces):
+    bad = [pieces]
+    venue.record.answer = lambda sql, _: bad.pop() if "for A" in sql and bad else result(sql.split("'")[1]) + READY
+    port = venue.pooler.port
+    with Wire(port) as a, Wire(port) as b:
+        a.login(database="recorded")
+        b.login(database="recorded")
+        a.send(query("tell 'for A'"))
+        if name != "late":
+            b.send(query("tell 'for B'"))
+        heard = []
+        try:
+            while not heard or heard[-1].kind != "Z":
+                heard.append(a.read())
+        except Closed:
+            heard = errors(heard) and heard
+        if case.heard == "answer":
+            assert heard and rows(heard) == [["for A"]] and not errors(heard), heard
+        elif case.heard == "error":
+            assert errors(heard)[0]["M"] == "no code", heard
+        else:
+            assert not heard or errors(heard), heard
+        if name == "late":
+            time.sleep(0.06)
+            b.send(query("tell 'for B'"))
+        answer = b.read_until()
+        assert rows(answer) == [["for B"]] and not errors(answer), answer
+        if case.heard == "answer":
+            again = a.query("tell 'again'")
+            assert rows(again) == [["again"]] and not errors(again), again
+
+
 GROUPS = {"A": 45, "B": 18, "C": 33, "D": 18, "E": 30, "X": 25, "Y": 12, "H": 37, "R": 12, "J": 16}
 
 
 def test_every_number_has_its_place():
     """Each of the 246 cases is a row, or is played by a test that exists, or is left out for a written reason."""
-    placed = {case.number for case in CASES}
+    placed = {case.number for case in [*CASES, *SERVER_CASES]}
     for file, tests in ELSEWHERE.items():
         text = (Path(__file__).parent / file).read_text()
         for test, numbers in tests.items():
