@@ -67,8 +67,8 @@ def fcall(oid, *values):
 WORDS = {
     name: getattr(wire_module, name)
     for name in (
-        "SYNC FLUSH TERMINATE COPY_DONE message raw query parse bind describe execute close copy_data copy_fail startup "
-        "packet cancel_request"
+        "SYNC FLUSH TERMINATE COPY_DONE message raw query parse bind describe execute close copy_data copy_fail "
+        "startup packet cancel_request"
     ).split()
 } | {"fcall": fcall}
 
@@ -181,7 +181,7 @@ class Player:
             pass  # the end is seen by whoever reads
 
     def _hear(self, wire, wait, heard):
-        wait, from_here = ("", len(heard)) if wait == "" else (wait, len(heard))
+        from_here = len(heard)
         try:
             if wait == "end":
                 while True:
@@ -308,9 +308,10 @@ class Generator:
     QUERIES = [
         "select 1; select 2", "begin; select 1", "select 1; select 1/0; select 2", "commit", "rollback", "begin",
         "set application_name = 'gen'", "show application_name", "set local datestyle = 'german'", "show datestyle",
-        "set timezone = 'Asia/Tokyo'", "reset timezone", "copy direct.things to stdout", "copy direct.copied from stdin",
-        "deallocate all", "discard all", 'deallocate "s1"', "select direct.fail('no')", "select count(*) from direct.copied",
-        "declare c cursor for select generate_series(1, 9)", "fetch 3 from c", "insert into direct.things values (1, 'x')",
+        "set timezone = 'Asia/Tokyo'", "reset timezone", "copy direct.things to stdout",
+        "copy direct.copied from stdin", "deallocate all", "discard all", 'deallocate "s1"', "select direct.fail('no')",
+        "select count(*) from direct.copied", "declare c cursor for select generate_series(1, 9)", "fetch 3 from c",
+        "insert into direct.things values (1, 'x')",
     ]
     NAMES = ["", "", "s1", "s2"]
     PORTALS = ["", "", "p1"]
@@ -338,7 +339,8 @@ class Generator:
             return [f"query({some(self.SQL + self.QUERIES * 2)!r})"]
         if pick < 0.35:
             return [some([
-                'copy_data(b"7\\tseven\\n")', 'copy_data(b"bad\\n")', "COPY_DONE", 'copy_fail("given up")', "FLUSH", "SYNC",
+                'copy_data(b"7\\tseven\\n")', 'copy_data(b"bad\\n")', "COPY_DONE", 'copy_fail("given up")',
+                "FLUSH", "SYNC",
                 'fcall(871, "X")', 'fcall(871)', "fcall(1)", 'query("")',
             ])]
         terms, name, portal = [], some(self.NAMES), some(self.PORTALS)

@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
     number: str
     name: str
-    place: str  # first: a new connection · sasl, password: asked for one · inside: logged in · console: logged in there
+    place: str  # first: on a new connection; sasl, password: when asked for one; inside, console: behind the login
     data: bytes
     expect: Expect
     ours: bool = False
@@ -116,15 +116,27 @@ FIRST = [
     ("A27", "database twice", begin(b"database\0nowhere\0" + USER + b"\0"), ENTERS),
     ("A28", "unknown parameter", begin(USER + b"foo\0bar\0\0"), fatal("unsupported startup parameter: foo")),
     ("A29", "unknown protocol option", begin(USER + b"_pq_.x\0y\0\0"), ENTERS),
-    ("A31", "client_encoding with SQL", begin(USER + b"client_encoding\0UTF8'; select 1; --\0\0"), Expect("fails later")),
-    ("A32", "options, foreign", begin(USER + b"options\0-c work_mem=1\0\0"), fatal("unsupported startup parameter in options")),
-    ("A32", "options, escape at the end", begin(USER + b"options\0-c x=\\\0\0"), fatal("unsupported startup parameter")),
+    (
+        "A31", "client_encoding with SQL",
+        begin(USER + b"client_encoding\0UTF8'; select 1; --\0\0"), Expect("fails later"),
+    ),
+    (
+        "A32", "options, foreign",
+        begin(USER + b"options\0-c work_mem=1\0\0"), fatal("unsupported startup parameter in options"),
+    ),
+    (
+        "A32", "options, escape at the end",
+        begin(USER + b"options\0-c x=\\\0\0"), fatal("unsupported startup parameter"),
+    ),
     ("A32", "options, no value", begin(USER + b"options\0-c\0\0"), fatal()),
     ("A34", "user that is no UTF-8", begin(b"user\0\xff\0database\0app\0\0"), CLOSES),
     ("A37", "user of 200 bytes", startup("u" * 200, "app"), fatal("username too long")),
     ("A38", "database of 100 bytes", startup("trusty", "d" * 100), fatal("no such database")),
     ("A40", "user that forges the log", begin(b"user\0a\nLOG forged\x1b[31m\r\0database\0app\0\0"), CLOSES),
-    ("A41", "application_name with control bytes", begin(USER + b"application_name\0" + b"\x1b\n\r" * 3000 + b"\0\0"), ENTERS),
+    (
+        "A41", "application_name with control bytes",
+        begin(USER + b"application_name\0" + b"\x1b\n\r" * 3000 + b"\0\0"), ENTERS,
+    ),
     ("A42", "replication that is no word", begin(USER + b"replication\0maybe\0\0"), CLOSES),
     ("A43", "console by a stranger", startup("trusty", "pgbouncer"), fatal("not allowed")),
     ("B5", "SSLRequest of 9 bytes", struct.pack("!II", 9, SSL_REQUEST) + b"x", fatal(), True),
@@ -143,7 +155,10 @@ AT_SASL = [
     ("A25", "the first word, perhaps in the startup's segment", scram.initial(scram.client_first()), ASKED),
     ("C1", "query", query("select 1"), fatal(), True),
     ("C4", "other mechanism", scram.initial(scram.client_first(), "SCRAM-SHA-1"), fatal("invalid SASL")),
-    ("C5", "PLUS in clear", scram.initial(scram.client_first(header="p=tls-unique,,"), "SCRAM-SHA-256-PLUS"), fatal("SASL")),
+    (
+        "C5", "PLUS in clear",
+        scram.initial(scram.client_first(header="p=tls-unique,,"), "SCRAM-SHA-256-PLUS"), fatal("SASL"),
+    ),
     ("C6", "inner length -1", scram.initial(scram.client_first(), length=-1), fatal(), True),
     ("C7", "inner length 2 GiB", scram.initial(scram.client_first(), length=0x7FFFFFFF), fatal(), True),
     ("C8", "inner length that wraps", scram.initial(scram.client_first(), length=0xFFFFFFF0), fatal(), True),
@@ -206,7 +221,10 @@ INSIDE = [
     ("X5", "Execute of an unknown portal", execute("never") + SYNC, DIRECT),
     ("X6", "name taken", parse("select 1", "s1") + parse("select 2", "s1") + SYNC, DIRECT),
     ("X7", "Describe of an unknown kind", describe("Z") + SYNC, DIRECT),
-    ("X8", "parameter length -2", parse("select $1::text") + message("B", b"\0\0\0\0\0\1\xff\xff\xff\xfe\0\0") + SYNC, DIRECT),
+    (
+        "X8", "parameter length -2",
+        parse("select $1::text") + message("B", b"\0\0\0\0\0\1\xff\xff\xff\xfe\0\0") + SYNC, DIRECT,
+    ),
     ("X9", "65,535 parameters", parse("select $1::text") + message("B", b"\0\0\0\0\xff\xff\0\0") + SYNC, DIRECT),
     (
         "X12", "error in batch three of ten",
@@ -220,7 +238,10 @@ INSIDE = [
         "X18", "Close of a portal named like a statement",
         parse("select 1", "a") + bind([], "a", "a") + close("P", "a") + bind([], "a") + execute() + SYNC, DIRECT,
     ),
-    ("X20", "failed name again", parse("selec", "a") + SYNC + parse("select 1", "a") + bind([], "a") + execute() + SYNC, DIRECT),
+    (
+        "X20", "failed name again",
+        parse("selec", "a") + SYNC + parse("select 1", "a") + bind([], "a") + execute() + SYNC, DIRECT,
+    ),
     ("X21", "DEALLOCATE ALL", parse("select 1", "a") + SYNC + query("deallocate all") + bind([], "a") + SYNC, DIRECT),
     ("X21", "DISCARD ALL", parse("select 1", "a") + SYNC + query("discard all") + bind([], "a") + SYNC, DIRECT),
     ("X21", "DEALLOCATE one", parse("select 1", "a") + SYNC + query("deallocate a") + bind([], "a") + SYNC, DIRECT),
@@ -228,21 +249,36 @@ INSIDE = [
     ("Y3", "COPY with a Sync before its end", parse("copy hostile from stdin") + bind() + execute() + SYNC
      + copy_data(b"1\n") + COPY_DONE + SYNC, DIRECT),
     ("Y4", "CopyFail", query("copy hostile from stdin") + copy_data(b"1\n") + copy_fail("no"), DIRECT),
-    ("Y7", "one more Sync behind COPY out", parse("copy (select 1) to stdout") + bind() + execute() + SYNC + SYNC, DIRECT),
+    (
+        "Y7", "one more Sync behind COPY out",
+        parse("copy (select 1) to stdout") + bind() + execute() + SYNC + SYNC, DIRECT,
+    ),
     ("Y8", "Flush and Sync between rows", query("copy hostile from stdin") + copy_data(b"1\n") + FLUSH + SYNC
      + copy_data(b"2\n") + COPY_DONE, DIRECT),
     ("Y9", "Query during COPY", query("copy hostile from stdin") + query("select 1"), DIRECT),
     ("Y12", "rows of no bytes", query("copy hostile from stdin") + copy_data(b"") * 20 + COPY_DONE, DIRECT),
-    ("Y12", "rows byte by byte", query("copy hostile from stdin") + copy_data(b"1") * 9 + copy_data(b"\n") + COPY_DONE, DIRECT),
+    (
+        "Y12", "rows byte by byte",
+        query("copy hostile from stdin") + copy_data(b"1") * 9 + copy_data(b"\n") + COPY_DONE, DIRECT,
+    ),
 ]
 INSIDE_BULK = [
     ("E22", "10,000 Syncs", SYNC * 10_000, DIRECT),
     ("E29", "2 MiB of Z", query(f"select md5('{'Z' * (2 << 20)}')"), DIRECT),
-    ("E29", "2 MiB of ReadyForQuery", parse("select md5($1)") + bind([b"Z???\5I" * 350_000]) + execute() + SYNC, DIRECT),
-    ("X10", "statement name of 70,000 bytes", parse("select 1", "n" * 70_000) + bind([], "n" * 70_000) + execute() + SYNC, DIRECT),
+    (
+        "E29", "2 MiB of ReadyForQuery",
+        parse("select md5($1)") + bind([b"Z???\5I" * 350_000]) + execute() + SYNC, DIRECT,
+    ),
+    (
+        "X10", "statement name of 70,000 bytes",
+        parse("select 1", "n" * 70_000) + bind([], "n" * 70_000) + execute() + SYNC, DIRECT,
+    ),
     ("Y2", "COPY fails on row one of many", query("copy hostile from stdin") + copy_data(b"bad\n")
      + copy_data(b"1\n" * 1000) * 2000 + COPY_DONE, DIRECT),
-    ("Y12", "100,000 rows of one byte", query("copy hostile from stdin") + copy_data(b"\n") * 100_000 + COPY_DONE, DIRECT),
+    (
+        "Y12", "100,000 rows of one byte",
+        query("copy hostile from stdin") + copy_data(b"\n") * 100_000 + COPY_DONE, DIRECT,
+    ),
 ]
 
 CONSOLE = [
@@ -384,7 +420,8 @@ ELSEWHERE = {
 # Cases that are not played, and why.
 LEFT_OUT = {
     "A30 C27 C29 C30 J2": "need auth_query or an HBA file",
-    "B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B17 B18 D12 H25 H26 H28 J14 J15": "need TLS, or a server that speaks SCRAM wrongly",
+    "B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B17 B18 D12 H25 H26 H28 J14 J15":
+        "need TLS, or a server that speaks SCRAM wrongly",
     "D17": "needs peering",
     "Y11": "needs replication",
     "C31 D13 D15 H29 H34 H36 H37": "need faults timed inside one exchange: the simulator's work",

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from direct import Comparison, read_scripts
+from direct import Comparison, Generator, Hang, difference, read_script, read_scripts
 from machine import REPOSITORY
 from pooler import Pooler
+from wire import Message
 
 SCRIPTS = read_scripts(REPOSITORY / "Tests/Corpus/direct")
 GENERATED = 150
@@ -63,9 +64,62 @@ def test_script(comparison, name, steps, request):
 def test_generated(comparison, first):
     """Random scripts; a difference is shown with the line that replays it."""
     for seed in range(first, first + BUNDLE):
-        steps, found = comparison.generated(seed)
+        try:
+            steps, found = comparison.generated(seed)
+        except Hang:
+            continue  # a script PostgreSQL itself does not survive
         if (known := KNOWN_SEEDS.get((comparison.mode, seed))) is not None:
             assert found, f"seed {seed} agrees now, take it off the list: {known}"
         elif found and not KNOWN_EVERYWHERE.search(found):
             short = "\n".join(map(str, comparison.shrink(steps, seed if seed % 2 else None)))
             pytest.fail(f"bin/direct --mode {comparison.mode} --seed {seed} --count 1\n{found}\nshrunk to:\n{short}")
+
+
+ROW, DONE, READY = Message("D", b"\0\1\0\0\0\1x"), Message("C", b"SELECT 1\0"), Message("Z", b"I")
+ERROR = Message("E", b"SERROR\0VERROR\0C42601\0Mbad\0Fscan.l\0L1\0\0")
+SHORT = Message("E", b"SERROR\0C42601\0Mbad\0\0")
+OTHER = Message("E", b"SERROR\0VERROR\0C42601\0Mworse\0Fscan.l\0L1\0\0")
+FATAL = Message("E", b"SFATAL\0C08P01\0Mno\0\0")
+LAST = Message("E", b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0")
+
+
+@pytest.mark.parametrize(
+    "direct, pooled, same",
+    [
+        ([ROW, DONE, READY], [ROW, DONE, READY], True),
+        ([ROW, DONE, READY], [DONE, READY], False),
+        ([ROW, DONE, READY], [ROW, ROW, DONE, READY], False),
+        ([ROW, DONE, READY], [ROW, DONE, READY, READY], False),
+        ([ROW, DONE, READY], [ROW, DONE, Message("Z", b"T")], False),
+        ([ROW, DONE, READY], [Message("D", b"\0\1\0\0\0\1y"), DONE, READY], False),
+        ([ROW, DONE, READY], [ROW, DONE, READY, "end"], False),
+        ([ROW, DONE, READY], [ROW, DONE, FATAL, "end"], False),
+        ([ERROR, READY], [SHORT, READY], True),
+        ([ERROR, READY], [OTHER, READY], False),
+        (["end"], [FATAL, "end"], True),
+        ([FATAL, "end"], ["end"], True),
+        ([LAST, "end"], ["end"], False),
+        ([READY], [FATAL, "end"], False),
+    ],
+)
+def test_the_comparison_itself(direct, pooled, same):
+    """What is a difference and what is not."""
+    assert (difference({"a": direct}, {"a": pooled}) is None) == same
+
+
+def test_scripts_read_back():
+    """A generated script is text: what is printed plays the same again."""
+    for seed in range(200):
+        steps = Generator(seed).script()
+        again = read_script(map(str, steps))
+        assert [(s.client, s.bytes, s.wait) for s in again] == [(s.client, s.bytes, s.wait) for s in steps]
+
+
+def test_shrinking_keeps_what_differs(comparison, monkeypatch):
+    """A long script with one bad term shrinks to little more than that term."""
+    monkeypatch.setattr(
+        comparison, "difference",
+        lambda steps, chop=None: "client a, answer 1: bad" if any(b"boom" in step.bytes for step in steps) else None,
+    )
+    long = read_script(["a: query('1') + query('boom') + SYNC -> Z", "b: query('2') -> Z", "a: SYNC + SYNC -> ZZ"])
+    assert list(map(str, comparison.shrink(long))) == ["a: query('boom') -> Z"]

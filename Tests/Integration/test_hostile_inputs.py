@@ -106,6 +106,7 @@ def venues(room, binary, database):
     database.execute("create table if not exists hostile (i int)")
     database.execute("grant all on hostile to public")
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
+    passwords = {"trusty": "", "visitor": CANARY, "admin": CANARY}
     made, record = {}, FakeServer(lambda sql, number: b"")
     app = f"host=127.0.0.1 port={database.port} dbname={database.name}"
     verifiers = {"trusty": "", "visitor": scram.verifier(CANARY), "admin": scram.verifier(CANARY)}
@@ -115,7 +116,7 @@ def venues(room, binary, database):
             "trust": {},
             "server": {},
             "sasl": {"settings": {"auth_type": "scram-sha-256"}, "secrets": verifiers},
-            "password": {"settings": {"auth_type": "plain"}, "secrets": {"trusty": "", "visitor": CANARY, "admin": CANARY}},
+            "password": {"settings": {"auth_type": "plain"}, "secrets": passwords},
         }[kind]
         own = {} if kind in ("trust", "server") else {"user": "visitor", "password": CANARY}
         recorded = f"host=127.0.0.1 port={record.port}" + (" pool_size=1" if kind == "server" else "")
@@ -194,6 +195,10 @@ GLUE = {"sasl": startup("visitor", "app"), "password": startup("visitor", "app")
 GLUE["console"] = query("SHOW VERSION")
 
 
+# The message that ends what is heard, by what is expected; otherwise it is the end of the connection.
+STOPS = {"asked": "R", "asked or fatal": "R", "enters": "Z", "fails later": "Z", "error": "Z", "error or end": "Z"}
+
+
 def open_wire(case, port, glued, database="app"):
     """A connection at the place where the case begins; the glue is left to be sent."""
     wire = Wire(port)
@@ -223,7 +228,7 @@ def hear(case, wire, glued):
     what, heard = case.expect.what, []
     if what == "waits":
         return [] if wire.silent_for(QUIET_SECONDS) else ["something"]
-    stops = {"enters": "Z", "asked": "R", "asked or fatal": "R", "fails later": "Z", "error": "Z", "error or end": "Z"}.get(what, "")
+    stops = STOPS.get(what, "")
     wanted = 1 + (glued and case.place in ("inside", "console", "sasl", "password"))
     tail = ""
     try:
@@ -468,7 +473,7 @@ def test_urgent_byte(watched):
 
 
 def test_very_many_names(watched):
-    """Twenty thousand statement names of one client are served, or refused with a clear error; closing gives back (X11)."""
+    """Twenty thousand statement names of one client are served or refused with an error; closing gives back (X11)."""
     wire = watched.wire()
     for start in range(0, 20_000, 500):
         wire.send(b"".join(parse(f"select {n}", f"n{n}") for n in range(start, start + 500)), SYNC)
@@ -506,8 +511,9 @@ class Before:
         """g1 to g6 after `count` deliveries."""
         venue = self.venue
         assert venue.pooler.is_running() and venue.pooler.process.pid == self.pid, "g1: the process ended"
-        eventually(lambda: venue.bystander.answers > self.answers or venue.bystander.trouble, "g2: the bystander is served")
-        assert venue.bystander.trouble is None, f"g2: {venue.bystander.trouble}"
+        bystander = venue.bystander
+        eventually(lambda: bystander.answers > self.answers or bystander.trouble, "g2: the bystander is served")
+        assert bystander.trouble is None, f"g2: {bystander.trouble}"
         wanted = {**self.accounts}
         eventually(lambda: self._calm(wanted), f"g3: the accounts are {wanted}, last {venue.accounts()}", 1.0)
         if case.bulk:
