@@ -154,7 +154,7 @@ class Player:
                     self._send(wire, FENCE)
                     self._hear(wire, "mark", heard[name])
         except (TimeoutError, Hang) as problem:
-            heard.setdefault("hang", []).append(str(problem))
+            heard["hang"] = [f"client {step.client} {problem}"]
         finally:
             for wire in wires.values():
                 wire.close()
@@ -262,9 +262,9 @@ def ended_early(direct, pooled):
 
 def difference(direct, pooled, may_end=False):
     """The first difference in words, or None."""
+    if "hang" in pooled:
+        return f"hang: pooled {pooled['hang'][0]}"
     for name in dict.fromkeys([*direct, *pooled]):
-        if name == "hang":
-            return f"hang: directly {direct.get('hang')}, pooled {pooled.get('hang')}"
         one, other = permitted(direct.get(name, []), pooled.get(name, []))
         if may_end and ended_early(direct[name], pooled[name]):
             continue
@@ -433,6 +433,8 @@ class Comparison:
 
 def _signature(found):
     """What a difference is about, so that shrinking does not wander off to another one."""
+    if found and found.startswith("hang"):
+        return "hang"
     return re.sub(r"client \w+, answer \d+|\d+", "", found.splitlines()[0]) if found else None
 
 

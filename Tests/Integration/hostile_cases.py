@@ -353,7 +353,6 @@ SERVER_CASES = [
 # Rows with a known difference, each a finding; a row that begins to hold must leave this list.
 KNOWN = {
     "D2 cancel, no key": "FATAL instead of a silent close",
-    "X21 DEALLOCATE one": "DEALLOCATE of a name is overlooked when its Query comes in two pieces",
 }
 
 # What PgBouncer learned after 1.18 (marked `recent`).
