@@ -48,12 +48,16 @@ let package = Package(
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure(
+            "Fuzzers",
+            ["Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine", "Console"]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
+        .executableTarget(name: "fuzz", dependencies: ["Primitives", "Fuzzers"], swiftSettings: house),
         tests("Primitives", ["Primitives"]),
         tests("Wire", ["Primitives", "Wire"]),
         tests("Pool", ["Primitives", "Pool"]),
@@ -66,4 +70,5 @@ let package = Package(
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
+        tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])
