@@ -107,9 +107,6 @@ extension Rig {
             if link.isServer, length > Limits.serverMessageBytes + 4 {
                 found("bounds: waits for \(length) bytes of a server")
             }
-            if !link.isServer, link.kept[0] != 0, length > Limits.heldMessageBytes + 4 {
-                found("bounds: waits for \(length) bytes of a client")
-            }
         }
     }
 
