@@ -48,6 +48,7 @@ let package = Package(
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
         pure(
             "Fuzzers",
             ["Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine", "Console"]),
@@ -57,6 +58,7 @@ let package = Package(
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
+        .executableTarget(name: "simulate", dependencies: ["Primitives", "Simulator"], swiftSettings: house),
         .executableTarget(name: "fuzz", dependencies: ["Primitives", "Fuzzers"], swiftSettings: house),
         tests("Primitives", ["Primitives"]),
         tests("Wire", ["Primitives", "Wire"]),
@@ -64,6 +66,7 @@ let package = Package(
         tests("Config", ["Config", "Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Simulator", ["Primitives", "Simulator"]),
         tests("Session", ["Primitives", "Wire", "Config", "Session"]),
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
