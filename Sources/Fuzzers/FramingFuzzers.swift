@@ -181,10 +181,18 @@ enum ServerFraming {
             if let finding = rig.finding { return .finding("\(delivery): \(finding)") }
             // When somebody else may have got the server, what comes next depends on when it comes.
             if hasRival { continue }
-            if let first, let text = difference(first, told) { return .finding("split: \(delivery): \(text)") }
-            first = first ?? told
+            if let first, let text = difference(first, told.mapValues(withoutRemarks)) { return .finding("split: \(delivery): \(text)") }
+            first = first ?? told.mapValues(withoutRemarks)
         }
         return .fine
+    }
+
+    /// Behind the last ReadyForQuery a remark reaches a client only if it comes before the server has left.
+    private static func withoutRemarks(_ sent: Bytes) -> Bytes {
+        let cut = Cutter(sent)
+        // A server's link begins with a StartupMessage: it has no remarks to lose.
+        if sent.first == 0 { return sent }
+        return cut.pieces.filter { ![0x4E, 0x53, 0x41].contains($0.kind) }.flatMap(\.bytes) + cut.tail
     }
 
     private static func play(_ rig: Rig, _ scene: UInt8, _ stream: Bytes, _ pieces: [Int]) -> [String: Bytes] {

@@ -90,9 +90,10 @@ enum StatementWords {
         if tokens.count == 2, tokens[0] == .word("prepare") { tokens.removeFirst() }
         guard tokens.count == 1 else { return nil }
         switch tokens[0] {
-        case .word(let name): return ["all", "select"].contains(name) ? nil : name
-        case .quoted(let name): return name
-        case .number, .semicolon, .other: return nil
+        case .word(let name): return name == "all" ? nil : name
+        // PostgreSQL takes no number and no reserved word without quotes; of a prepared name we do.
+        case .quoted(let name), .number(let name): return name
+        case .semicolon, .other: return nil
         }
     }
 

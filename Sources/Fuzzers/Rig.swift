@@ -121,6 +121,7 @@ final class Rig {
         for piece in pieces ?? [bytes.count] {
             guard links[number].isAlive, place < bytes.count else { return }
             let part = bytes[place..<min(bytes.count, place + piece)]
+            Trace.say("feed \(number) \(Bytes(part).shown)")
             links[number].heard += part
             links[number].kept += part
             place += piece
@@ -133,6 +134,7 @@ final class Rig {
             case .server(let server) = links[number].id
         else { return }
         links[number].isOpened = true
+        Trace.say("open \(number) \(succeeds)")
         let address = SocketAddress(family: .ipv4, high: 0x0A00_0001 << 32, port: 5432)
         if succeeds {
             event { $0.serverOpened(server, remote: address, local: address, now: now, into: &$1) }
@@ -146,6 +148,7 @@ final class Rig {
         guard links.indices.contains(number), links[number].isAlive else { return }
         if links[number].isServer, !links[number].isOpened { return open(number, succeeds: false) }
         let link = links[number].id
+        Trace.say("end \(number)")
         lose(number, "ended")
         event { $0.ended(link, end, now: now, into: &$1) }
     }
@@ -162,6 +165,7 @@ final class Rig {
 
     /// Time goes by; every deadline is told at its own time.
     func pass(_ span: TimeSpan) {
+        Trace.say("pass \(span.fractionalSeconds) s")
         let target = now + span
         var told = 0
         while let next = board.nextDeadline, next <= target, finding == nil, !hasExited {
@@ -277,6 +281,7 @@ final class Rig {
     private func perform(_ bytes: Bytes, from source: Int?, _ before: [Assignment]) {
         written += list.scratch.count
         for action in list.actions {
+            Trace.say("  \(describe(action, bytes))")
             switch action {
             case .relay(let range, let link):
                 guard let number = numbers[link] else { return found("a relay to a dead link") }
@@ -312,5 +317,32 @@ final class Rig {
             case .exit: hasExited = true
             }
         }
+    }
+
+    private func describe(_ action: Action, _ bytes: Bytes) -> String {
+        func name(_ link: LinkID) -> String { numbers[link].map { "\($0)" } ?? "a dead link" }
+        switch action {
+        case .relay(let range, let link):
+            return "relay to \(name(link)): \(Bytes(bytes[Int(range.offset)..<min(range.end, bytes.count)]).shown)"
+        case .send(let range, let link):
+            return "send to \(name(link)): \(ByteString(list.scratch.view(range)).bytes.shown)"
+        case .open: return "open \(links.count)"
+        case .pauseReading(let link): return "pause \(name(link))"
+        case .resumeReading(let link): return "resume \(name(link))"
+        case .close(let link): return "close \(name(link))"
+        case .drop(let link): return "drop \(name(link))"
+        case .log(_, let range): return "log " + ByteString(list.scratch.view(range)).bytes.shown
+        case .stopListening, .reload, .exit: return "\(action)"
+        }
+    }
+}
+
+/// What happens on every rig, told as it happens; for looking into a finding.
+package enum Trace {
+    // Set before the first input is run, by the only thread.
+    nonisolated(unsafe) package static var isOn = false
+
+    static func say(_ text: @autoclosure () -> String) {
+        if isOn { print(text()) }
     }
 }

@@ -15,7 +15,7 @@ struct FuzzCommand {
         fuzz --list                              the fuzzers
         fuzz --all --seconds N [--seed S]        the corpora and N seconds of every fuzzer; the canary first
         fuzz NAME --seconds N [--seed S]         the corpus and N seconds of one
-        fuzz NAME FILE...                        these inputs only
+        fuzz NAME FILE... [--trace]              these inputs only; with everything that goes over the links
         Findings are kept as Tests/Corpus/NAME/crash-...; the exit status is 0 without any, 1 with, 3 after a trap.
         """
 
@@ -29,6 +29,7 @@ struct FuzzCommand {
             switch arguments[index] {
             case "--list": wantsList = true
             case "--all": wantsAll = true
+            case "--trace": Trace.isOn = true
             case "--seconds":
                 let text = value()
                 if let number = Double(text) { seconds = number } else { mistake = "--seconds \(text)" }
