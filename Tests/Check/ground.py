@@ -22,11 +22,11 @@ CLIENTS, POOL = 64, 8
 class Check:
     """A pgcheck that runs beside us."""
 
-    def __init__(self, port, direct_port, dbname, seconds, *more, direct_dbname=None, clients=CLIENTS):
+    def __init__(self, port, direct_port, dbname, seconds, *more, clients=CLIENTS):
         self.seconds = seconds
         self.process = subprocess.Popen(
             [sys.executable, HERE / "pgcheck.py", "--port", str(port), "--user", "trusty", "--dbname", dbname,
-             "--direct-port", str(direct_port), "--direct-user", "postgres", "--seconds", str(seconds),
+             "--direct-port", str(direct_port), "--direct-user", "postgres", "--direct-dbname", "app", "--seconds", str(seconds),
              "--clients", str(clients), "--json", *map(str, more)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
@@ -80,27 +80,34 @@ class Ground:
             shutil.rmtree(self.room, ignore_errors=True)
 
     def pooler(self, server_port=None, start=True, **settings):
-        """A pooler in transaction mode before the database (or before a proxy at `server_port`)."""
+        """A pooler in transaction mode before the database (or before a proxy at `server_port`).
+
+        Its database `calm` always goes to PostgreSQL itself.
+        """
         settings = {"default_pool_size": POOL, "max_client_conn": 500, "max_prepared_statements": 200, **settings}
         made = Pooler(
             self.room / f"pooler-{len(self.poolers)}", self.binary, settings=settings,
-            databases={"app": f"host=127.0.0.1 port={server_port or self.cluster.port} dbname=app"},
+            databases={
+                "app": f"host=127.0.0.1 port={server_port or self.cluster.port} dbname=app",
+                "calm": f"host=127.0.0.1 port={self.cluster.port} dbname=app",
+            },
         )
         self.poolers.append(made)
         return made.start() if start else made
 
-    def check(self, port, seconds, *more, **options):
+    def check(self, port, seconds, *more, dbname="app", **options):
         """Start a pgcheck against a port."""
-        return Check(port, self.cluster.port, "app", seconds, *more, **options)
+        return Check(port, self.cluster.port, dbname, seconds, *more, **options)
 
     def calm(self, pooler, seconds=2.0):
         """Within this time SHOW POOLS says what PostgreSQL says, and nobody waits or is served."""
 
         def agree():
-            row = pooler.pool() or {}
-            servers = sum(v for k, v in row.items() if k in ("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login"))
+            pools = [row for row in pooler.admin("SHOW POOLS") if row["database"] != "pgbouncer"]
+            count = lambda *names: sum(int(row[name]) for row in pools for name in names)  # noqa: E731
+            servers = count("sv_active", "sv_idle", "sv_used", "sv_tested", "sv_login")
             backends = self.database.backends()
-            busy = {k: row.get(k, 0) for k in ("cl_active", "cl_waiting", "sv_active") if row.get(k, 0)}
+            busy = {k: count(k) for k in ("cl_active", "cl_waiting", "sv_active") if count(k)}
             self.last = f"SHOW POOLS counts {servers} servers, PostgreSQL {backends}; busy: {busy}"
             return servers == backends and not busy
 
@@ -111,7 +118,10 @@ class Ground:
 
     def verdict(self, pooler, check):
         """What every run demands at its end; returns the report."""
-        report = check.clean()
+        return self.verdict_of(pooler, check.clean())
+
+    def verdict_of(self, pooler, report):
+        """The same for a report that is there already."""
         assert pooler.is_running(), f"the pooler ended: {pooler.stderr[-2000:]}"
         self.calm(pooler)
         return report

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import scram
 from wire import TERMINATE, Message, cancel_request, md5_secret, message, startup
@@ -37,10 +37,6 @@ class Address:
     user: str
     dbname: str
     password: str = ""
-
-    def on(self, port, user=None):
-        """The same at another port."""
-        return replace(self, port=port, user=user or self.user)
 
     async def streams(self):
         """Open a socket."""

@@ -14,8 +14,10 @@ def digest(token, i):
     return md5(f"{token}{i}".encode()).hexdigest()
 
 
-def shape(dice):
-    """A number of rows and a width, mostly small, sometimes at the edge of a buffer."""
+def shape(dice, widest=None):
+    """A number of rows and a width, mostly small, sometimes at the edge of a buffer; never wider than `widest`."""
+    if widest is not None:
+        return dice.randrange(0, 6), dice.randrange(0, widest + 1)
     if dice.random() < 0.8:
         return dice.randrange(0, 12), dice.choice(WIDTHS[:4])
     width = dice.choice(WIDTHS) + dice.randrange(-12, 13)
@@ -40,7 +42,7 @@ def check_rows(c, answer, token, count, width):
 async def simple(c):
     """A simple query with generated rows."""
     token = c.token()
-    count, width = shape(c.dice)
+    count, width = shape(c.dice, c.run.widest)
     answer = c.clean(await c.ask(token, query(
         f"select '{token}', i, left(repeat(md5('{token}'||i), {width}/32+1), {width})"
         f" from generate_series(1, {count}) i"
@@ -52,7 +54,7 @@ async def simple(c):
 async def extended(c):
     """Parse, Bind, Describe, Execute, perhaps in two steps, perhaps with Flush in between."""
     token = c.token()
-    count, width = shape(c.dice)
+    count, width = shape(c.dice, c.run.widest)
     limit = c.dice.randrange(1, count) if count > 1 and c.dice.random() < 0.4 else 0
     described = c.dice.random() < 0.5
     flushed = c.dice.random() < 0.2

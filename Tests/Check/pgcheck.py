@@ -7,6 +7,7 @@ import random
 import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "Integration")]
@@ -41,9 +42,13 @@ class Run:
     def __init__(self, options):
         self.seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
         self.address = Address(options.host, options.port, options.user, options.dbname, options.password)
-        self.direct = self.address.on(options.direct_port or options.port, options.direct_user)
+        self.direct = replace(
+            self.address, port=options.direct_port or options.port, user=options.direct_user or options.user,
+            dbname=options.direct_dbname or options.dbname,
+        )
         self.kinds = [MIX[name] for name in options.mix]
         self.patience, self.session_requests = options.patience, options.session_requests
+        self.widest = options.widest
         self.log = Path(options.log) if options.log else None
         if self.log:
             self.log.mkdir(parents=True, exist_ok=True)
@@ -147,6 +152,7 @@ def options_of(arguments):
     parser.add_argument("--password", default="")
     parser.add_argument("--direct-port", type=int, help="PostgreSQL itself, for the books (default: --port)")
     parser.add_argument("--direct-user", help="user there (default: --user)")
+    parser.add_argument("--direct-dbname", help="database there (default: --dbname)")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--mix", type=words, default=list(MIX), help=",".join(MIX))
@@ -158,6 +164,7 @@ def options_of(arguments):
                         help="SQLSTATEs or their beginnings that are no findings, and `lost` for lost connections")
     parser.add_argument("--patience", type=float, default=30, help="seconds before a request counts as hanging")
     parser.add_argument("--session-requests", type=int, default=60, help="most requests of one connection")
+    parser.add_argument("--widest", type=int, help="widest row in bytes, for slow networks (default: 64 KiB and more)")
     parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.mix = [name for name in options.mix if name not in options.without]
