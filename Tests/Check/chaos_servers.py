@@ -36,22 +36,32 @@ def backends_of(ground):
 
 def kill_backends(ground, seconds):
     """K1: a backend killed every 100 ms: SIGTERM in the first half, SIGKILL (all backends go down) in the second."""
-    pooler, dice, killed = ground.pooler(query_wait_timeout=20), random.Random(1), {}
-    check = ground.check(pooler.port, seconds, "--expect-errors", SERVER_GONE)
-    half, end = time.monotonic() + seconds / 2, time.monotonic() + seconds
+    pooler, told = ground.pooler(query_wait_timeout=20), []
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        check = ground.check(pooler.port, seconds / 2, "--expect-errors", SERVER_GONE)
+        killed = kill_every(ground, 0.1, number, seconds / 2)
+        report = check.clean()
+        heals(pooler)
+        harmed = sum(report["errors"].values()) + report.get("disconnections", 0)
+        if number == signal.SIGTERM:
+            assert harmed <= killed, f"{killed} backends were terminated, {harmed} clients harmed: {report['messages']}"
+        told.append(f"{number.name} {killed}, {harmed} harmed, {summary(ground.verdict_of(pooler, report))}")
+    return "; ".join(told)
+
+
+def kill_every(ground, pause, number, seconds):
+    """Kill a backend of the pooler at a time; returns how many."""
+    dice, killed, end = random.Random(1), 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        time.sleep(0.1)
-        number = signal.SIGTERM if time.monotonic() < half else signal.SIGKILL
-        try:
-            victims = backends_of(ground)
-            if victims:
+        time.sleep(pause)
+        victims = backends_of(ground)
+        if victims:
+            try:
                 os.kill(dice.choice(victims), number)
-                killed[number.name] = killed.get(number.name, 0) + 1
-        except OSError:
-            continue
-    report = check.clean()
-    heals(pooler)
-    return summary(ground.verdict_of(pooler, report), **killed)
+                killed += 1
+            except ProcessLookupError:
+                continue
+    return killed
 
 
 def heals(pooler, seconds=4.0):

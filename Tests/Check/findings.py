@@ -28,6 +28,7 @@ class Findings:
         self.lines = []
         self.errors = Counter()
         self.tally = Counter()
+        self.messages = Counter()
 
     def add(self, kind, text):
         """Something wrong."""
@@ -43,6 +44,7 @@ class Findings:
     def setback(self, code, text):
         """An error that no request asked for: a finding unless it is allowed."""
         self.errors[code] += 1
+        self.messages[f"{code} {text.partition(': ')[2].removeprefix(code).strip()}"[:120]] += 1
         if code == "57014" and not self.allows(code):
             self.add("bystanders", text)
         elif not self.allows(code):
@@ -68,6 +70,7 @@ class Findings:
             "requests_per_second": round(self.tally["requests"] / max(seconds, 0.001)),
             **{name: self.tally[name] for name in sorted(self.tally)},
             "errors": dict(sorted(self.errors.items())),
+            "messages": dict(self.messages.most_common(12)),
             "lines": self.lines,
         }
 
@@ -76,8 +79,9 @@ def show(report):
     """The report as text."""
     lines = [f"  {line}" for line in report["lines"]]
     lines += [f"{kind:12} {report[kind]:6}  {what}" for kind, what in KINDS.items()]
-    rest = {k: v for k, v in report.items() if k not in KINDS and k not in ("lines", "errors", "findings")}
+    rest = {k: v for k, v in report.items() if k not in KINDS and k not in ("lines", "errors", "messages", "findings")}
     lines.append(", ".join(f"{name} {value}" for name, value in rest.items()))
     lines.append("errors by SQLSTATE: " + (json.dumps(report["errors"]) if report["errors"] else "none"))
+    lines += [f"  {times} x {text}" for text, times in report["messages"].items()]
     lines.append("No finding." if not report["findings"] else f"{report['findings']} FINDINGS.")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pooler import Pooler  # noqa: E402
 from waiting import eventually  # noqa: E402
 
 CLIENTS, POOL = 64, 8
+PORTS._next = random.SystemRandom().randrange(1500)  # several runs may stand on one machine
 
 
 class Check:
@@ -63,7 +65,11 @@ class Ground:
         self.binary.chmod(0o755)
         self.poolers = []
         self.cluster = Cluster(self.room / "postgres", PORTS.free())
-        self.cluster.create()
+        try:
+            self.cluster.create()
+        except BaseException:
+            shutil.rmtree(self.room, ignore_errors=True)
+            raise
         self.cluster.execute("postgres", "alter system set synchronous_commit = on")
         self.cluster.execute("postgres", "select pg_reload_conf()")
         self.database = Database(self.cluster, "app")

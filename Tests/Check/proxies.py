@@ -31,8 +31,11 @@ class Proxy:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._listen())
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
             task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
 
     async def _listen(self):
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 16, backlog=1000)
@@ -40,6 +43,12 @@ class Proxy:
         self._ready.set()
 
     async def _serve(self, reader, writer):
+        try:
+            await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()  # asyncio of 3.11 complains of a cancelled callback, so it ends quietly
+
+    async def _connect(self, reader, writer):
         self.connections += 1
         try:
             there_in, there_out = await asyncio.open_connection("127.0.0.1", self.target_port, limit=1 << 16)
