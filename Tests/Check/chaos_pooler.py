@@ -51,7 +51,7 @@ def out_of_files(ground, seconds):
     healed = time.monotonic() - began
     ground.verdict_of(pooler, report)
     assert spent < 0.2, f"{spent:.0%} of a processor while out of descriptors"
-    assert healed < 1.5, f"healed only after {healed:.1f} s"
+    assert healed < 1.2, f"healed only after {healed:.1f} s"
     return summary(report, crowd=len(crowd), processor=f"{spent:.0%}", healed=f"{healed:.2f} s")
 
 
