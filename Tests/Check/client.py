@@ -10,6 +10,7 @@ from tokens import Tokens
 
 ASYNCHRONOUS = "NSA"
 LULL_SECONDS = 0.005
+QUEUED = b"client being queued"  # query_wait_notify: the pooler's own word to a client that waits long
 
 
 class Setback(Exception):
@@ -158,6 +159,9 @@ class Client:
                     raise Refused(heard[-1].fields) from None
                 raise
             self.note(m, token)
+            if m.kind == "N" and QUEUED in m.body:
+                self.findings.tally["told_to_queue"] += 1
+                continue
             heard.append(m)
             if m.kind == "E" and m.fields.get("S") in ("FATAL", "PANIC"):
                 raise Refused(m.fields)
