@@ -48,18 +48,21 @@ let package = Package(
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
+        .executableTarget(name: "simulate", dependencies: ["Primitives", "Simulator"], swiftSettings: house),
         tests("Primitives", ["Primitives"]),
         tests("Wire", ["Primitives", "Wire"]),
         tests("Pool", ["Primitives", "Pool"]),
         tests("Config", ["Config", "Primitives"]),
         tests("Crypto", ["Primitives", "Crypto"]),
         tests("Auth", ["Primitives", "Wire", "Crypto", "Auth"]),
+        tests("Simulator", ["Primitives", "Simulator"]),
         tests("Session", ["Primitives", "Wire", "Config", "Session"]),
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),

@@ -36,17 +36,17 @@ extension GlobalSettings {
 
     /// The table of settings in the README, in Markdown.
     public static func markdownTable() -> String {
-        var text = "| setting | default | counts | meaning |\n|---|---|---|---|\n"
+        var text = "| setting | default | changes | meaning |\n|---|---|---|---|\n"
         for row in rows {
             let value = row.defaultText.map { $0.isEmpty ? "empty" : "`\($0.lossyText)`" } ?? "not set"
-            let counts =
+            let changes =
                 switch row.reload {
-                case .now: "at once"
+                case .now: "now"
                 case .newConnections: "new connections"
-                case .newPools: "at once, new servers"
-                case .restart: "at the start"
+                case .newPools: "now, new servers"
+                case .restart: "restart"
                 }
-            text += "| `\(row.name)` | \(value) | \(counts) | \(row.doc) |\n"
+            text += "| `\(row.name)` | \(value) | \(changes) | \(row.doc) |\n"
         }
         return text
     }

@@ -17,14 +17,14 @@ extension Worker where Engine: ~Copyable {
     @inline(__always)
     private mutating func perform(from bytes: ByteView) {
         var index = 0
-        let count = actions.actions.count
+        let count = actions.count
         while index < count {
-            switch actions.actions[index] {
+            switch actions[index] {
             case .relay(let range, let link): put(bytes.slice(Int(range.offset), Int(range.count)), to: link)
             case .send(let range, let link): put(actions.scratch.view(range), to: link)
             case .pauseReading(let link): connection(link)?.pointee.flags.insert(.paused)
             case .resumeReading(let link): resumeReading(link)
-            default: performRarely(actions.actions[index])
+            default: performRarely(actions[index])
             }
             index &+= 1
         }

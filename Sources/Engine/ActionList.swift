@@ -5,23 +5,29 @@ public import Primitives
 ///
 /// Neighbouring relays and sends that continue each other are joined.
 public struct ActionList: ~Copyable {
-    public private(set) var actions: [Action] = []
+    private var list = Stack<Action>(capacity: 32)
     /// Bytes that we wrote: messages for `.send`, texts for `.log`.
     public var scratch = ByteBuffer(capacity: 4096)
     /// Room kept from event to event, in bytes.
-    private static let scratchKeptBytes = 64 * 1024
+    private static var scratchKeptBytes: Int { 64 * 1024 }
 
-    public init() { actions.reserveCapacity(32) }
+    public init() {}
 
-    public mutating func append(_ action: Action) { actions.append(action) }
+    public var count: Int { list.count }
+    public subscript(index: Int) -> Action { list[index] }
+
+    /// A copy of the whole list, for comparing and printing.
+    public var actions: [Action] { (0..<count).map { list[$0] } }
+
+    public mutating func append(_ action: Action) { list.append(action) }
 
     public mutating func relay(offset: Int, count: Int, to link: LinkID) {
         guard count > 0 else { return }
-        if case .relay(var range, let previous)? = actions.last, previous == link, range.end == offset {
+        if case .relay(var range, let previous)? = list.last, previous == link, range.end == offset {
             range.count &+= UInt32(truncatingIfNeeded: count)
-            actions[actions.count - 1] = .relay(range, to: link)
+            list[list.count &- 1] = .relay(range, to: link)
         } else {
-            actions.append(.relay(ByteRange(offset: offset, count: count), to: link))
+            append(.relay(ByteRange(offset: offset, count: count), to: link))
         }
     }
 
@@ -31,22 +37,22 @@ public struct ActionList: ~Copyable {
         body(&scratch)
         let written = scratch.count - start
         guard written > 0 else { return }
-        if case .send(var range, let previous)? = actions.last, previous == link, range.end == start {
+        if case .send(var range, let previous)? = list.last, previous == link, range.end == start {
             range.count &+= UInt32(truncatingIfNeeded: written)
-            actions[actions.count - 1] = .send(range, to: link)
+            list[list.count &- 1] = .send(range, to: link)
         } else {
-            actions.append(.send(ByteRange(offset: start, count: written), to: link))
+            append(.send(ByteRange(offset: start, count: written), to: link))
         }
     }
 
     public mutating func log(_ level: LogLevel, _ body: (inout ByteBuffer) -> Void) {
         let start = scratch.count
         body(&scratch)
-        actions.append(.log(level, ByteRange(offset: start, count: scratch.count - start)))
+        append(.log(level, ByteRange(offset: start, count: scratch.count - start)))
     }
 
     public mutating func removeAll() {
-        actions.removeAll(keepingCapacity: true)
+        list.removeAll()
         scratch.removeAll(keeping: Self.scratchKeptBytes)
     }
 }

@@ -21,7 +21,7 @@ extension Switchboard {
         }
         switch clients[client].phase {
         case .active(let server):
-            guard !servers[server].replies.isSettled else {
+            guard !servers[server].replies.isEmpty else {
                 return endCancel(asker, "cancel request for idle client", now: now, into: &actions)
             }
             sendOn(asker, to: server, of: client, now: now, into: &actions)
@@ -50,13 +50,14 @@ extension Switchboard {
     }
 
     private mutating func sendOn(
-        _ asker: ClientID, to server: ServerID, of client: ClientID, now: Instant,
+        _ asker: ClientID?, to server: ServerID, of client: ClientID, now: Instant,
         into actions: inout ActionList
     ) {
         hold(client, .cancel, into: &actions)
-        clients[asker].cancelTarget = server
-        clients[asker].pool = nil
-        wake(asker, after: snapshot.global.cancelWaitTimeout, from: now)
+        if let asker {
+            clients[asker].cancelTarget = server
+            wake(asker, after: snapshot.global.cancelWaitTimeout, from: now)
+        }
         if servers[server].cancels > 0 {
             // One is on its way already and will do for both.
             servers[server].cancels += 1
@@ -67,12 +68,13 @@ extension Switchboard {
         let inUse = pools[pool].lists.sessions + pools[pool].lists[.cancelling].count
         // A cancel may not hit a query of ours, nor use more connections than it should: it waits.
         if servers[server].awaitsParameters || size > 0 && inUse >= size * Limits.cancelsPerPoolSize {
-            clients[asker].cancelTarget = nil
+            if let asker { clients[asker].cancelTarget = nil }
             waitingCancels.append((asker, client, servers[server].epoch))
             return
         }
         guard let carrier = newServer(in: pool, to: servers[server].endpoint, now: now) else {
             unhold(client, .cancel, into: &actions)
+            guard let asker else { return }
             clients[asker].cancelTarget = nil
             return endCancel(asker, "failed cancel request", now: now, into: &actions)
         }
@@ -135,14 +137,17 @@ extension Switchboard {
     mutating func retryCancels(now: Instant, into actions: inout ActionList) {
         let waiting = waitingCancels
         waitingCancels.removeAll()
-        for (asker, client, epoch) in waiting where clients.contains(asker) {
+        for (asker, client, epoch) in waiting {
             guard clients.contains(client), let server = clients[client].server,
                 servers[server].epoch == epoch,
-                !servers[server].replies.isSettled
+                !servers[server].replies.isEmpty
             else {
                 if clients.contains(client) { unhold(client, .cancel, into: &actions) }
-                endCancel(
-                    asker, "not sending cancel request for client that is now idle", now: now, into: &actions)
+                if let asker {
+                    endCancel(
+                        asker, "not sending cancel request for client that is now idle", now: now,
+                        into: &actions)
+                }
                 continue
             }
             sendOn(asker, to: server, of: client, now: now, into: &actions)
@@ -159,7 +164,10 @@ extension Switchboard {
     /// A client that carried a cancel request goes: called by `forget` only.
     mutating func endCancelRequest(_ asker: ClientID, now: Instant, into actions: inout ActionList) {
         cancelRequests -= 1
-        waitingCancels.removeAll { $0.asker == asker }
+        // PostgreSQL carries a cancel out also when nobody waits for the end of it.
+        for index in waitingCancels.indices where waitingCancels[index].asker == asker {
+            waitingCancels[index].asker = nil
+        }
     }
 
     /// Cancel for a client in line: its request is answered with the error PostgreSQL would give, and never

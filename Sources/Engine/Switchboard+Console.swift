@@ -39,15 +39,12 @@ extension Switchboard {
     /// Cancel requests for which there is no room yet: who asks, and in which pool.
     package var cancelsInLine: [(asker: ClientID, pool: PoolID)] {
         waitingCancels.compactMap { waiting in
-            guard clients.contains(waiting.client), let pool = clients[waiting.client].pool else {
-                return nil
-            }
-            return (waiting.asker, pool)
+            guard let asker = waiting.asker, clients.contains(waiting.client),
+                let pool = clients[waiting.client].pool
+            else { return nil }
+            return (asker, pool)
         }
     }
-
-    /// What the commands wait for that have not been answered.
-    package var openConsoleWaits: [(client: ClientID, wait: ConsoleWait)] { consoleWaits }
 
     /// These waiting commands will never be done: their clients are told so.
     package mutating func giveUp(_ wait: ConsoleWait) {

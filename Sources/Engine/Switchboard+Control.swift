@@ -203,7 +203,7 @@ extension Switchboard {
     ) {
         databases[database].isPaused = !databases[database].isRemoved
         for client in clientIDs
-        where clients[client].database == database && clients[client].phase != .console {
+        where clients.contains(client) && clients[client].database == database && clients[client].phase != .console {
             guard clients.contains(client), clients[client].pool != nil else { continue }
             refuse(client, refusal, now: now, into: &actions)
         }
@@ -251,6 +251,11 @@ extension Switchboard {
                 closeServer(server, because: "connect string changed", now: now, into: &actions)
             case .idle, .active, .testing:
                 servers[server].retirement = "database configuration changed"
+                if let client = servers[server].client, closesFast(server), servers[server].isFree,
+                    !pools[pool].settings.mode.releasesBetweenTransactions
+                {
+                    endSession(client, server, now: now, into: &actions)
+                }
             case .cancelling, nil:
                 break
             }
@@ -329,7 +334,7 @@ extension Switchboard {
             actions.append(.stopListening(.tcp))
             mode = .paused
             for client in clientIDs
-            where clients[client].phase == .waiting || clients[client].phase == .awaitingWelcome {
+            where clients.contains(client) && clients[client].phase == .waiting || clients[client].phase == .awaitingWelcome {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }
             for pool in poolIDs where pool != consolePool { settle(pool, now: now, into: &actions) }

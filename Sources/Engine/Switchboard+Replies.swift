@@ -97,6 +97,9 @@ extension Switchboard {
             clients[client].waitsForAll = false
             unhold(client, .ledger, into: &actions)
         }
+        if !waitingCancels.isEmpty, servers[server].replies.isEmpty {
+            retryCancels(now: now, into: &actions)
+        }
         switch ending {
         case .none:
             return offset
@@ -268,8 +271,11 @@ extension Switchboard {
             if front.statement != ExpectedReply.none, front.request != .parse,
                 ServerMessage.field(0x43, of: body)?.equals("26000") == true
             {
-                // Somebody dropped our statements behind our back: they are prepared anew when needed.
-                forgetAll(of: nil, and: server)
+                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when needed.
+                if servers[server].statements.isConfirmed(front.statement) {
+                    servers[server].statements.forget(front.statement)
+                    statements.letGo(front.statement)
+                }
             }
             return .relay
         }
@@ -364,7 +370,6 @@ extension Switchboard {
         }
         confirm(reply, from: server)
         guard let client = servers[server].client else { return .broken }
-        if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
         return servers[server].replies.isSettled && mayPart(client, from: server) ? .settled : .relay
     }
@@ -418,8 +423,22 @@ extension Switchboard {
     private func mayPart(_ client: ClientID, from server: ServerID) -> Bool {
         let mode = pools[servers[server].pool].settings.mode
         if servers[server].status != .idle { return !mode.allowsTransactionBlocks }
+        if closesFast(server) { return true }
         return mode.releasesBetweenTransactions && clients[client].pin == nil
             && clients[client].restBytes == 0
+    }
+
+    /// `server_fast_close`: a client that keeps its server does not keep it alive once it is to be replaced.
+    func closesFast(_ server: ServerID) -> Bool {
+        snapshot.global.serverFastClose && servers[server].retirement != nil
+    }
+
+    mutating func endSession(
+        _ client: ClientID, _ server: ServerID, now: Instant, into actions: inout ActionList
+    ) {
+        detach(client, from: server, into: &actions)
+        refuse(client, .configurationChanged, now: now, into: &actions)
+        closeServer(server, because: "database configuration changed", now: now, into: &actions)
     }
 
     /// Everything asked of the server has been answered. `offset`: where its unread bytes start. What is
@@ -435,6 +454,10 @@ extension Switchboard {
             detach(client, from: server, into: &actions)
             refuse(client, .statementPooling, now: now, into: &actions)
             closeServer(server, because: "transaction blocks not allowed", now: now, into: &actions)
+            return bytes.count
+        }
+        if status == .idle, !mode.releasesBetweenTransactions, closesFast(server) {
+            endSession(client, server, now: now, into: &actions)
             return bytes.count
         }
         let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)

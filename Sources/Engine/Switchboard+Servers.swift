@@ -462,6 +462,7 @@ extension Switchboard {
         for statement in servers[server].statements.takeAll() { statements.letGo(statement) }
         forgetUnnamed(of: server)
         parameters.letGo(servers[server].parameters)
+        if pools[pool].clients == 0, pools[pool].lists.sessions == 0 { pools[pool].idleSince = now }
         let victim = servers[server].victim
         let cancels = servers[server].cancels
         servers.remove(server)

@@ -272,8 +272,30 @@ extension Switchboard {
     private mutating func keepUp(now: Instant, into actions: inout ActionList) {
         for pool in poolIDs {
             keepUp(pool, now: now, into: &actions)
+            dropIfUnused(pool, now: now, into: &actions)
         }
         endWaits(now: now, into: &actions)
+    }
+
+    /// `pool_idle_timeout`: a pool that nobody has used for that long is forgotten, unless it keeps a minimum of
+    /// servers without clients.
+    private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
+        let limit = snapshot.global.poolIdleTimeout
+        guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,
+            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty,
+            now >= pools[pool].idleSince + limit
+        else { return }
+        let database = pools[pool].database
+        let user = pools[pool].user
+        if databases[database].entry.user != nil, pools[pool].settings.limits.minimum > 0 { return }
+        let line = ByteString("cleaning up idle pool for user ").appending(users[user].name)
+            .appending(" on db ").appending(databases[database].name)
+            .appending(" because: pool idle timeout")
+            .appending(ByteString(" (age= \(now.since(pools[pool].idleSince).wholeSeconds)s)"))
+        log(.log, line, into: &actions)
+        if let welcome = pools[pool].welcome { parameters.letGo(welcome.base) }
+        poolNames[PoolName(database: database, user: user)] = nil
+        pools.remove(pool)
     }
 
     mutating func keepUp(_ pool: PoolID, now: Instant, into actions: inout ActionList) {

@@ -47,7 +47,7 @@ public struct Switchboard: ~Copyable {
     /// Where the console's own clients are counted.
     public internal(set) var consolePool: PoolID?
     /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
-    var waitingCancels: [(asker: ClientID, client: ClientID, epoch: UInt64)] = []
+    var waitingCancels: [(asker: ClientID?, client: ClientID, epoch: UInt64)] = []
     /// A server is being closed so that another pool can open one: its own pool must not take the place.
     var isMakingRoom = false
     /// Some user has an idle limit of its own.

@@ -1,7 +1,7 @@
 public import Primitives
 
-/// How fast a pool opens servers: one until a login has worked, then many at once, and one at a time again after
-/// a failure, so that a PostgreSQL that is just coming up is not stormed.
+/// How fast a pool opens servers: one until a login has worked, then many at once, and one at a time again
+/// after a failure, so that a PostgreSQL that is just coming up is not stormed.
 public struct OpeningPace: Sendable {
     /// Logins under way at once in a pool: before one has worked, after the first, and at most.
     public static let firstWindow = 1

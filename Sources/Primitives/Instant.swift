@@ -1,6 +1,6 @@
 /// A point on the monotonic clock, in nanoseconds since an arbitrary start. Time is always an argument.
 @frozen
-public struct Instant: Comparable, Hashable, Sendable {
+public struct Instant: Comparable, Hashable, BitwiseCopyable, Sendable {
     public var nanoseconds: UInt64
     @inlinable public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
@@ -28,7 +28,7 @@ public struct Instant: Comparable, Hashable, Sendable {
 
 /// A length of time. One type for every one of them, so that seconds and microseconds cannot be mixed up.
 @frozen
-public struct TimeSpan: Comparable, Hashable, Sendable {
+public struct TimeSpan: Comparable, Hashable, BitwiseCopyable, Sendable {
     /// Never negative.
     public let nanoseconds: Int64
     @inlinable public init(nanoseconds: Int64) { self.nanoseconds = max(0, nanoseconds) }

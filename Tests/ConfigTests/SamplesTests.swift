@@ -67,7 +67,7 @@ import Testing
         #expect(lines.allSatisfy { $0.filter { $0 == "|" }.count == 5 })
         #expect(
             lines.contains(
-                "| `query_wait_timeout` | `120` | at once "
+                "| `query_wait_timeout` | `120` | now "
                     + "| Longest time a client may wait for a server; 0 waits for ever. |"
             ))
     }

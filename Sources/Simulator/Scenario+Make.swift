@@ -1,0 +1,90 @@
+import Primitives
+
+/// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off, so that
+/// rare combinations meet undisturbed.
+extension Scenario {
+    package static func make(seed: UInt64) -> Scenario {
+        var scenario = Scenario(seed: seed)
+        var random = Random(seed: seed ^ 0x5CE7_A210)
+        scenario.makeOptions(&random)
+        let clients = 1 + random.below(random.below(3) == 0 ? 14 : 6)
+        scenario.makeDeeds(&random)
+        for number in 0..<clients {
+            var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
+            scenario.clients.append(maker.make())
+        }
+        guard random.below(5) == 0 else { return scenario }
+        for number in clients..<(clients + 1 + random.below(2)) {
+            var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
+            scenario.clients.append(maker.makeAdmin())
+        }
+        return scenario
+    }
+
+    private mutating func makeOptions(_ random: inout Random) {
+        func sometimes(_ name: String, _ values: [Int], else other: Int = 0, in chance: Int = 2) {
+            self[name] = random.below(chance) == 0 ? values[random.below(values.count)] : other
+        }
+        self["mode"] = [0, 1, 1, 1, 1, 2][random.below(6)]
+        self["pool_size"] = 1 + random.below(4)
+        sometimes("max_prepared_statements", [1, 2, 3, 0], else: 200)
+        sometimes("splits", [5, 30, 100])
+        self["latency"] = [1, 100, 2000][random.below(3)]
+        sometimes("stalls", [2, 20], in: 4)
+        sometimes("short_reads", [16, 100, 4000], in: 3)
+        sometimes("window", [64, 500, 4096], else: 65536)
+        sometimes("slowness", [50, 3000])
+        self["connect_latency"] = [100, 10_000][random.below(2)]
+        self["cancel_latency"] = [10, 20_000][random.below(2)]
+        sometimes("long_keys", [1], in: 4)
+        sometimes("connect_fails", [5, 30], in: 8)
+        sometimes("login_fails", [5, 30], in: 8)
+        self["server_login_retry"] = [50, 1000][random.below(2)]
+        sometimes("min_pool_size", [1, 2], in: 5)
+        sometimes("reserve_pool_size", [1, 2], in: 5)
+        self["reserve_pool_timeout"] = 5 + random.below(50)
+        sometimes("query_timeout", [20, 500], in: 8)
+        sometimes("query_wait_timeout", [20, 500], in: 8)
+        sometimes("query_wait_notify", [1, 20], in: 5)
+        sometimes("idle_transaction_timeout", [5, 200], in: 8)
+        sometimes("transaction_timeout", [20, 500], in: 8)
+        sometimes("client_idle_timeout", [20, 500], in: 10)
+        sometimes("client_login_timeout", [200], else: 0, in: 10)
+        sometimes("cancel_wait_timeout", [5, 100], in: 4)
+        sometimes("server_idle_timeout", [20, 500], else: 0, in: 4)
+        sometimes("server_lifetime", [1, 30, 500], else: 0, in: 4)
+        sometimes("server_check_delay", [0, 1], else: 30_000, in: 4)
+        sometimes("server_round_robin", [1], in: 3)
+        sometimes("server_reset_query_always", [1], in: 5)
+        sometimes("connect_query", [1], in: 5)
+        sometimes("verbose", [2], in: 5)
+        sometimes("cancel_hangs", [10, 50], in: 6)
+        sometimes("login_silent", [10, 50], in: 8)
+        sometimes("passwords", [1], in: 4)
+        sometimes("many_pools", [1], in: 4)
+        sometimes("max_db_connections", [1, 2, 4], in: 8)
+        sometimes("max_user_connections", [1, 2, 4], in: 8)
+        sometimes("hostile", [2, 20], in: 5)
+        for feature in ScriptMaker.Feature.allCases { sometimes("does_" + feature.rawValue, [1]) }
+        self["calm_at"] = [200_000, 1_000_000, 3_000_000][random.below(3)]
+        self["patience"] = 30_000_000
+        self["pool_size_later"] = self["pool_size"]
+    }
+
+    private mutating func makeDeeds(_ random: inout Random) {
+        guard random.below(2) == 0 else { return }
+        let kinds = Deed.What.allCases.filter { _ in random.below(4) == 0 }
+        guard !kinds.isEmpty else { return }
+        for _ in 0..<(1 + random.below(8)) {
+            let what = kinds[random.below(kinds.count)]
+            if what == .endWithServers || what == .endWithClients, random.below(4) > 0 { continue }
+            let at = random.below(self["calm_at"])
+            deeds.append(Deed(at: at, what: what))
+            if what == .pause { deeds.append(Deed(at: at + random.below(100_000), what: .resume)) }
+            if what == .refuseConnections {
+                deeds.append(Deed(at: at + random.below(300_000), what: .acceptConnections))
+            }
+            if what == .reload { self["pool_size_later"] = 1 + random.below(4) }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+import Primitives
+
+/// One statement of the model's small language, which stands where SQL stands. Answers carry the token of whoever
+/// asked: `~client.number~`.
+///
+/// `rows N TOKEN [BYTES]` · `error TOKEN` · `broken TOKEN` (fails when parsed) · `sleep MICROSECONDS TOKEN` ·
+/// `notice TOKEN` · `begin` `commit` `rollback` · `set [local] NAME='VALUE'` · `show NAME TOKEN` ·
+/// `copyin TOKEN [FAIL]` (fails at that CopyData; 0: at once) · `copyout N TOKEN` · `deallocate NAME|all` ·
+/// `discard all`. Anything else is a select of one row.
+indirect enum Sentence: Equatable {
+    case rows(Int, token: Bytes, size: Int)
+    case error(Bytes)
+    case broken(Bytes)
+    case sleep(UInt64, token: Bytes)
+    case notice(Bytes)
+    case begin, commit, rollback
+    case set(Bytes, Bytes, isLocal: Bool)
+    case show(Bytes, token: Bytes)
+    case copyIn(Bytes, failsAt: Int?)
+    case copyOut(Int, token: Bytes)
+    case deallocate(Bytes?)
+    case discardAll
+    case configure(Bytes, Bytes)
+    case other
+
+    /// The statements of a query string; empty ones are left out.
+    static func all(_ sql: Bytes) -> [Sentence] {
+        var sentences: [Sentence] = []
+        var start = 0
+        var isQuoted = false
+        for index in 0...sql.count {
+            if index < sql.count, sql[index] == 0x27 { isQuoted.toggle() }
+            guard index == sql.count || (sql[index] == 0x3B && !isQuoted) else { continue }
+            if let sentence = Sentence(sql[start..<index]) { sentences.append(sentence) }
+            start = index + 1
+        }
+        return sentences
+    }
+
+    /// `nil` for an empty statement.
+    init?(_ text: ArraySlice<UInt8>) {
+        let words = text.split(separator: 0x20)
+        guard let verb = words.first else { return nil }
+        if let setting = Self.configuration(text) {
+            self = setting
+            return
+        }
+        func word(_ index: Int) -> Bytes { index < words.count ? Array(words[index]) : [] }
+        func number(_ index: Int) -> Int { word(index).decimal ?? 0 }
+        switch verb.lowercasedText {
+        case "rows": self = .rows(number(1), token: word(2), size: number(3))
+        case "error": self = .error(word(1))
+        case "broken": self = .broken(word(1))
+        case "sleep": self = .sleep(UInt64(number(1)), token: word(2))
+        case "notice": self = .notice(word(1))
+        case "begin": self = .begin
+        case "commit": self = .commit
+        case "rollback": self = .rollback
+        case "show": self = .show(word(1), token: word(2))
+        case "copyin": self = .copyIn(word(1), failsAt: words.count > 2 ? number(2) : nil)
+        case "copyout": self = .copyOut(number(1), token: word(2))
+        case "deallocate": self = .deallocate(Self.identifier(word(1)))
+        case "discard": self = .discardAll
+        case "set": self = Self.setting(text)
+        default: self = .other
+        }
+    }
+
+    /// A name as SQL reads it; `nil` for `all`.
+    private static func identifier(_ word: Bytes) -> Bytes? {
+        if word.count >= 2, word.first == 0x22, word.last == 0x22 { return Array(word.dropFirst().dropLast()) }
+        let folded = word.map(\.asciiLowercased)
+        return folded == Array("all".utf8) ? nil : folded
+    }
+
+    /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`, as the pooler writes it.
+    private static func configuration(_ text: ArraySlice<UInt8>) -> Sentence? {
+        let head = Array("SELECT pg_catalog.set_config('".utf8)
+        guard text.starts(with: head) else { return nil }
+        let rest = text.dropFirst(head.count)
+        guard let nameEnd = rest.firstIndex(of: 0x27), rest.suffix(7).elementsEqual(",false)".utf8) else { return nil }
+        return .configure(Array(rest[..<nameEnd]), rest[(nameEnd + 2)...].dropLast(7).unquoted)
+    }
+
+    private static func setting(_ text: ArraySlice<UInt8>) -> Sentence {
+        guard let equals = text.firstIndex(of: 0x3D) else { return .other }
+        let names = text[..<equals].split(separator: 0x20)
+        guard let name = names.last, names.count >= 2 else { return .other }
+        let isLocal = names.count > 2 && names[1].lowercasedText == "local"
+        return .set(Array(name), text[(equals + 1)...].unquoted, isLocal: isLocal)
+    }
+
+    /// Whether a described result has columns.
+    var hasRows: Bool {
+        switch self {
+        case .rows, .sleep, .show, .configure, .other: true
+        case .error, .broken, .notice, .begin, .commit, .rollback, .set, .copyIn, .copyOut, .deallocate, .discardAll:
+            false
+        }
+    }
+
+    /// Allowed in a transaction that has failed.
+    var endsTransaction: Bool { self == .commit || self == .rollback }
+}
+
+extension ArraySlice<UInt8> {
+    fileprivate var lowercasedText: String { String(decoding: map(\.asciiLowercased), as: UTF8.self) }
+
+    /// The value of a string constant in quotes, or the bytes themselves.
+    fileprivate var unquoted: Bytes {
+        guard count >= 2, first == 0x27, last == 0x27 else { return Array(self) }
+        var value: Bytes = []
+        var skips = false
+        for byte in dropFirst().dropLast() {
+            skips = byte == 0x27 && !skips
+            if !skips { value.append(byte) }
+        }
+        return value
+    }
+}
+
+extension Bytes {
+    var decimal: Int? {
+        guard !isEmpty, count < 12 else { return nil }
+        var value = 0
+        for byte in self {
+            guard byte >= 0x30, byte <= 0x39 else { return nil }
+            value = value * 10 + Int(byte - 0x30)
+        }
+        return value
+    }
+}

@@ -1,0 +1,75 @@
+import Primitives
+
+/// An application: follows its script, and compares every answer with what an ideal server of its own would say.
+final class SimulatedClient {
+    enum Phase { case notYet, loggingIn, running, awaiting, resting, ended }
+
+    let script: Scenario.ClientScript
+    var random: Random
+    var phase = Phase.notYet
+    var cable: Cable?
+    var place = 0
+    /// Written by the script, not yet given to the network.
+    var outbox = Bytes()
+    /// Reads nothing until then.
+    var deafUntil: UInt64 = 0
+    var hasTerminated = false
+    var hasAsked = false
+    var processID: UInt32 = 0
+    var secret = Bytes()
+
+    // MARK: For the oracles
+
+    var inbox = ByteQueue()
+    var ideal = Backend()
+    /// The part of the ideal's output that has been met already.
+    var met = 0
+    var greeting: [(Bytes, Bytes)] = []
+    /// Requests with the right key for this client: how many were made, and how many have not ended.
+    var cancelsAsked = 0
+    /// A FATAL has come: nothing but the end may follow.
+    var refusal: String?
+    /// Since when it has stood in line, as a number that grows; 0 for not.
+    var lineNumber: UInt64 = 0
+    /// Tells its assignments to a server apart.
+    var lastGrant: UInt64 = 0
+    var answersMet = 0
+    /// A hostile server has spoilt its answers: from here on only whose they are is checked.
+    var isHarmed = false
+
+    init(script: Scenario.ClientScript, random: Random) {
+        self.script = script
+        self.random = random
+        for (name, value) in script.wishes { ideal.settings.start(Array(name.utf8), Array(value.utf8)) }
+        var ignored = Bytes()
+        ideal.settings.report(into: &ignored)
+    }
+
+    var number: Int { script.number }
+    /// Talks to the console: what it says is not predicted, only that it says something to everything.
+    var isAdmin: Bool { script.database == "pgbouncer" }
+    var answersOwed = 0
+
+    /// Everything asked has been answered, or the server waits for rows.
+    var isSettled: Bool {
+        if isAdmin { return answersOwed <= 0 }
+        guard met == ideal.output.count else { return false }
+        ideal.takeSilentMessages()
+        return ideal.need == .input
+    }
+
+    /// An ideal server would have told it something by now; not when it never said Sync or Flush.
+    var isOwed: Bool {
+        if isAdmin { return answersOwed > 0 }
+        if phase == .loggingIn { return true }
+        var server = ideal
+        server.wantsFlush = met < server.output.count
+        while true {
+            switch server.need {
+            case .message: server.takeMessage()
+            case .statement: server.execute()
+            case .input, .ended: return server.wantsFlush || server.output.count > 8192
+            }
+        }
+    }
+}

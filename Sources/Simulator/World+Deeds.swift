@@ -1,0 +1,98 @@
+import Config
+import Engine
+import Primitives
+import Session
+
+/// What operators and fate do.
+extension World {
+    func perform(_ what: Scenario.Deed.What) {
+        note("deed", UInt64(what.rawValue.utf8.count), 0)
+        say("deed \(what)")
+        switch what {
+        case .killServer:
+            guard let (server, cable) = anySession() else { return }
+            say("server \(server.number) dies")
+            server.phase = .ended
+            server.isBusy = false
+            endFar(cable, isReset: random.below(2) == 0)
+        case .shutDownServer:
+            guard let (server, cable) = anySession() else { return }
+            say("server \(server.number) is shut down")
+            server.isBusy = false
+            server.backend.fatal("57P01", "terminating connection due to administrator command")
+            flush(server, cable)
+            server.phase = .ended
+            endFar(cable, isReset: false)
+        case .pause: tell { $0.pause(nil, for: nil, now: $1, into: &$2) }
+        case .resume: tell { $0.resume(nil, now: $1, into: &$2) }
+        case .reconnect: tell { $0.reconnect(nil, now: $1, into: &$2) }
+        case .killClient: killClient()
+        case .reload:
+            snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]))
+            let new = snapshot
+            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+        case .killDatabase:
+            guard let database = engine.database(named: "one") else { return }
+            tell { $0.kill(database, because: .killed, now: $1, into: &$2) }
+            heap.add(.deed(.resume), at: clock + 100_000)
+        case .remark:
+            guard let (server, cable) = anySession() else { return }
+            remark(server, cable)
+        case .endWithClients: tell { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
+        case .endWithServers:
+            isEnding = true
+            tell { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
+        case .refuseConnections: refusesConnections = true
+        case .acceptConnections: refusesConnections = false
+        }
+    }
+
+    /// A notice, a notification or a changed parameter between two answers.
+    private func remark(_ server: SimulatedServer, _ cable: Cable) {
+        guard server.backend.output.isEmpty, engine.servers.contains(server.id) else { return }
+        let owner = engine.servers[server.id].client.flatMap { id in
+            clients.first { $0.cable?.link == .client(id) }
+        }
+        evilDeeds += 1
+        evilVictims.append(owner?.number ?? Hostility.nobody)
+        let token = "~\(Hostility.nobody).\(evilDeeds)~"
+        say("server \(server.number) says \(token)")
+        var out = Bytes()
+        if random.below(2) == 0 {
+            out = Hostility.extraNotice.spoil([], token).bytes
+        } else {
+            out = Hostility.extraNotification.spoil([], token).bytes
+        }
+        write(out, on: cable)
+    }
+
+    private func anySession() -> (SimulatedServer, Cable)? {
+        let sessions = servers.filter { $0.phase == .session && $0.cable?.isOpen == true }
+        guard !sessions.isEmpty else { return nil }
+        let server = sessions[random.below(sessions.count)]
+        return server.cable.map { (server, $0) }
+    }
+
+    private func killClient() {
+        let logged = clients.filter { $0.cable?.isOpen == true }
+        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else { return }
+        tell { $0.kill(id, now: $1, into: &$2) }
+    }
+
+    /// Faults stop: from here on everything must heal.
+    func calm() {
+        say("calm")
+        isCalm = true
+        refusesConnections = false
+        for client in clients where client.isAdmin { leave(client) }
+        if isEnding { return }
+        tell { $0.resume(nil, now: $1, into: &$2) }
+        for name: ByteString in ["one", "two"] {
+            guard let database = engine.database(named: name) else { continue }
+            tell { engine, now, actions in
+                engine.setDisabled(database, false)
+                engine.resume(database, now: now, into: &actions)
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+import Config
+import Engine
+import Pool
+import Primitives
+import Session
+
+/// The oracles that look at more than one client's answers.
+extension World {
+    // MARK: O3 release, O4 cancel, O5 exactly once
+
+    /// Bytes are being put on a server's cable.
+    func checkPut(_ view: ByteView, on server: SimulatedServer, _ cable: Cable, from source: Cable?) {
+        if server.phase == .startup, view.count >= 16, view.uint32(at: 4) == 80_877_102 {
+            return noteCancelPacket(view, by: server)
+        }
+        if server.cancelsUnderWay > 0, view[0] != 0x58 {
+            found("O4 bytes for server \(server.number) while a cancel request for it is under way")
+        }
+        // What the pooler writes while it reads a client's bytes is for that client, save its own queries.
+        let isForClient = view[0] != 0x51 && view[0] != 0x58 || view.slice(5).hasPrefix("DEALLOCATE ")
+        let isOwn = source == nil && !isForClient
+        guard !isOwn, case .client(let client)? = (source ?? beingRead)?.far else {
+            if isOwn, view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
+            return
+        }
+        if server.owner != client.number {
+            if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
+                checkHandOver(server, cable, to: "client \(client.number)")
+            }
+            if server.user != client.script.user || server.database != client.script.database {
+                found("O6 client \(client.number) got a server of \(server.user) in \(server.database)")
+            }
+            server.owner = client.number
+        }
+    }
+
+    /// A query of the pooler's own: the server must be nobody's.
+    private func checkOwnQuery(_ view: ByteView, on server: SimulatedServer, _ cable: Cable) {
+        let sql = view.slice(5)
+        server.isBeingPrepared = sql.hasPrefix("SET ") || sql.hasPrefix("SELECT pg_catalog.set_config")
+        checkHandOver(server, cable, to: "the pooler")
+        server.owner = SimulatedServer.nobody
+        // With the first request of the client that is being read the server is its own at once.
+        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far, serves(server, client) else {
+            return
+        }
+        server.owner = client.number
+    }
+
+    private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
+        wasHandedOver = wasHandedOver || cable === beingRead
+        let handOver = HandOver(
+            server: server, cable: cable, isBeingRead: cable === beingRead,
+            isForClient: server.isBeingPrepared || next != "the pooler", mode: scenario.mode)
+        guard let wrong = handOver.check() else { return }
+        let last = server.owner == SimulatedServer.nobody ? "the pooler" : "client \(server.owner)"
+        found("O3 server \(server.number) went from \(last) to \(next) " + wrong)
+    }
+
+    private func noteCancelPacket(_ view: ByteView, by carrier: SimulatedServer) {
+        let processID = view.uint32(at: 8)
+        guard let victim = servers.first(where: { $0.processID == processID }),
+            victim.secret.elementsEqual(view.slice(12).rawBuffer)
+        else { return found("O4 a cancel request with a key that no server has") }
+        carrier.victim = victim
+        if victim.cable?.isOpen == true { victim.cancelsUnderWay += 1 }
+        say("  cancel request for server \(victim.number)")
+    }
+
+    /// The engine has been told of, or has made, the end of a link.
+    func noteClosed(_ cable: Cable) {
+        switch cable.far {
+        case .server(let carrier):
+            carrier.victim?.cancelsUnderWay -= 1
+            if !cable.farIsGone { carrier.victim = nil }
+            if cable.link.isClient { return }
+        case .asker(let asker):
+            let owner = asker.target.number
+            guard let server = asker.server, server.cancelsUnderWay > 0, serves(server, asker.target) else { return }
+            if asker.isRight, asker.waits, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
+                found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
+            }
+        case .client: break
+        }
+    }
+
+    /// Whether the engine has given this server to this client.
+    func serves(_ server: SimulatedServer, _ client: SimulatedClient) -> Bool {
+        guard server.cable?.isOpen == true, engine.servers.contains(server.id),
+            case .client(let id)? = client.cable?.link
+        else { return false }
+        return engine.servers[server.id].client == id
+    }
+
+    func noteEnded(_ cable: Cable) {
+        guard case .server(let carrier) = cable.far else { return }
+        carrier.victim?.cancelsUnderWay -= 1
+    }
+
+    /// A cancel request reaches a server that runs something.
+    func checkCancel(of victim: SimulatedServer) {
+        guard let token = victim.backend.runningToken, let owner = Ownership.owner(in: token) else { return }
+        guard let client = clients.first(where: { $0.number == owner }) else { return }
+        if client.cancelsAsked == 0 { found("O4 a statement of client \(owner) was cancelled, nobody asked") }
+    }
+
+    func noteStarted(_ server: SimulatedServer) {
+        for token in server.backend.started where token.contains(0x7E) {
+            if !startedTokens.insert(token).inserted { found("O5 \(token.text) ran twice") }
+            if let owner = Ownership.owner(in: token), owner != server.owner {
+                found("O1 server \(server.number) of client \(server.owner) ran \(token.text)")
+            }
+        }
+        server.backend.started.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: O10 order
+
+    func noteLine(_ link: LinkID) {
+        guard case .client(let id) = link, case .client(let client)? = cable(link)?.far, engine.clients.contains(id),
+            engine.clients[id].phase == .waiting
+        else { return }
+        lineNumbers += 1
+        client.lineNumber = lineNumbers
+    }
+
+    /// Has the client been given a server just now?
+    func noteGrant(_ link: LinkID) {
+        guard case .client(let id) = link, engine.clients.contains(id), case .client(let client)? = cable(link)?.far,
+            let server = engine.clients[id].server
+        else { return }
+        let grant = LinkID.server(server).packed &* 31 &+ engine.servers[server].epoch
+        guard client.lastGrant != grant else { return }
+        client.lastGrant = grant
+        checkOrder(client)
+        client.lineNumber = 0
+    }
+
+    private func checkOrder(_ client: SimulatedClient) {
+        guard case .client(let mine)? = client.cable?.link, engine.clients.contains(mine) else { return }
+        for other in clients where other !== client && other.lineNumber > 0 {
+            guard client.lineNumber == 0 || other.lineNumber < client.lineNumber,
+                let cable = other.cable, cable.isOpen, case .client(let id) = cable.link,
+                engine.clients.contains(id), engine.clients[id].phase == .waiting,
+                engine.clients[id].pool == engine.clients[mine].pool
+            else { continue }
+            found("O10 client \(client.number) was served before client \(other.number), who came first")
+        }
+    }
+
+    // MARK: O7 accounting, O8 bounds, O11 log
+
+    func checkAfterEvent() {
+        guard verdict.events & 15 == 0 else { return }
+        let serverLinks = serverCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) } + unopened.count
+        if engine.servers.count != serverLinks {
+            found("O7 \(engine.servers.count) servers, but \(serverLinks) connections to them")
+        }
+        let clientLinks = clientCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
+        if engine.clients.count != clientLinks {
+            found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
+        }
+        checkSharedLimits()
+        let limit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
+        engine.forEachPool { pool in
+            if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
+                found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
+            }
+        }
+    }
+
+    private func checkSharedLimits() {
+        let perDatabase = scenario["max_db_connections"]
+        let perUser = scenario["max_user_connections"]
+        guard perDatabase > 0 || perUser > 0 else { return }
+        for database in engine.databaseIDs where perDatabase > 0 {
+            var sum = 0
+            engine.forEachPool { if engine.pools[$0].database == database { sum += engine.pools[$0].lists.sessions } }
+            if sum > perDatabase { found("O7 \(sum) servers in a database of \(perDatabase)") }
+        }
+        for user in engine.userIDs where perUser > 0 {
+            var sum = 0
+            engine.forEachPool { if engine.pools[$0].user == user { sum += engine.pools[$0].lists.sessions } }
+            if sum > perUser { found("O7 \(sum) servers of a user of \(perUser)") }
+        }
+    }
+
+    func checkKept(_ cable: Cable) {
+        if cable.isOpen, !cable.isPaused, cable.arrived.count > 128 * 1024 {
+            found("O8 \(cable.arrived.count) bytes of \(cable.link.shown) lie about unread")
+        }
+    }
+
+    func checkLog(_ level: LogLevel, _ text: ByteView) {
+        say("  log \(level) \(text.lossyText)")
+        for byte in text.rawBuffer where byte < 0x20 || byte == 0x7F {
+            return found("O11 byte \(byte) in the log: \(text.lossyText)")
+        }
+    }
+
+    // MARK: O9 liveness
+
+    /// For the trace: what the engine believes at the end.
+    private func sayWhoHasWhat() {
+        guard trace != nil else { return }
+        for server in servers where server.cable?.isOpen == true && engine.servers.contains(server.id) {
+            let client = engine.servers[server.id].client.map { LinkID.client($0).shown } ?? "nobody"
+            let state = engine.serverState(server.id).map { "\($0)" } ?? "none"
+            say(
+                "server \(server.number) \(LinkID.server(server.id).shown) \(state), of \(client), owes "
+                    + "\(engine.servers[server.id].replies.count), cancels \(engine.servers[server.id].cancels), "
+                    + "poison \(engine.servers[server.id].poison.map { "\($0)" } ?? "no"), holds "
+                    + "\(engine.servers[server.id].holds.rawValue)")
+        }
+        for client in clients {
+            guard let cable = client.cable, cable.isOpen, case .client(let id) = cable.link else { continue }
+            say(
+                "client \(client.number) \(cable.link.shown) \(engine.clients[id].phase), holds "
+                    + "\(engine.clients[id].holds.rawValue), rest \(engine.clients[id].restBytes), unread "
+                    + "\(cable.arrived.count), \(client.phase)")
+        }
+    }
+
+    func checkLiveness() {
+        if isEnding {
+            sayWhoHasWhat()
+            return found("O9 told to end when the servers are free, the process goes on for ever")
+        }
+        for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
+            let isAtEnd = client.place == client.script.steps.count && client.phase == .running
+            if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
+            if !isAtEnd || !client.isSettled, client.isOwed {
+                sayWhoHasWhat()
+                return found(
+                    "O9 client \(client.number) waits for ever: \(client.phase), step \(client.place) of "
+                        + "\(client.script.steps.count), ideal needs \(client.ideal.need)")
+            }
+        }
+        engine.forEachPool { pool in
+            if !engine.pools[pool].waiting.isEmpty { found("O9 somebody is in line for ever") }
+        }
+        guard scenario.mode != .session else { return }
+        for (slot, cable) in clientCables.enumerated() {
+            guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
+            if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
+                client.ideal.input.isEmpty, !client.ideal.hasOpenBatch, !client.ideal.skips, !client.isHarmed,
+                !client.isAdmin, engine.clients[id].pin == nil
+            {
+                sayWhoHasWhat()
+                found("O9 idle client \(client.number) in slot \(slot) keeps its server")
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import Engine
+import Primitives
+
+/// The model PostgreSQL: a postmaster, and a session or a cancel request on every connection.
+extension World {
+    func open(_ server: ServerID, _ endpoint: Endpoint) {
+        serverNumbers += 1
+        openRequests += 1
+        note("open", LinkID.server(server).packed, 0)
+        say("  open \(LinkID.server(server).shown)")
+        let request = OpenRequest(server: server, endpoint: endpoint, number: serverNumbers)
+        unopened.append(request)
+        heap.add(.opened(request), at: clock + 50 + UInt64(random.below(max(1, scenario["connect_latency"]))))
+    }
+
+    func closeUnopened(_ link: LinkID) {
+        guard case .server(let id) = link, let place = unopened.firstIndex(where: { $0.server == id }) else {
+            return found("O7 a dead link is dropped: \(link.shown)")
+        }
+        unopened.remove(at: place)
+    }
+
+    func opened(_ request: OpenRequest) {
+        guard let place = unopened.firstIndex(where: { $0.number == request.number }) else { return }
+        unopened.remove(at: place)
+        let fails =
+            refusesConnections
+            || !isCalm && scenario["connect_fails"] > 0 && random.below(100) < scenario["connect_fails"]
+        if fails {
+            note("refused", LinkID.server(request.server).packed, 0)
+            say("connection of \(LinkID.server(request.server).shown) refused")
+            return tell { $0.serverFailed(request.server, .connect(111), now: $1, into: &$2) }
+        }
+        let seed = scenario.seed ^ UInt64(request.number &+ 5) &* 0xA24B_AED4_963E_E407
+        let server = SimulatedServer(
+            number: request.number, id: request.server, secretLength: scenario["long_keys"] > 0 ? 32 : 4,
+            random: Random(seed: seed))
+        let cable = Cable(link: .server(request.server), far: .server(server), random: Random(seed: seed ^ 3))
+        server.cable = cable
+        server.phase = .startup
+        server.backend.notesTokens = true
+        servers.append(server)
+        install(cable)
+        let remote = SocketAddress(family: .ipv4, high: 0x0A00_0001 << 32, port: 5432)
+        let local = SocketAddress(
+            family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 50_000 + request.number))
+        note("opened", cable.link.packed, 0)
+        say("opened \(cable.link.shown)")
+        tell { $0.serverOpened(request.server, remote: remote, local: local, now: $1, into: &$2) }
+    }
+
+    func serverReads(_ server: SimulatedServer, _ bytes: Bytes) {
+        switch server.phase {
+        case .startup:
+            server.startup.append(bytes)
+            firstPacket(server)
+        case .session:
+            server.backend.input.append(bytes)
+            goOn(server)
+        case .connecting, .greeting, .cancel, .ended: break
+        }
+    }
+
+    private func firstPacket(_ server: SimulatedServer) {
+        guard server.startup.count >= 8 else { return }
+        let head = server.startup.take(server.startup.count)
+        let length = Int(head.uint32(at: 0))
+        guard head.count >= length else { return server.startup.append(head) }
+        if head.uint32(at: 4) == 80_877_102 {
+            server.phase = .cancel
+            if !isCalm, scenario["cancel_hangs"] > 0, random.below(100) < scenario["cancel_hangs"] {
+                return say("the cancel request hangs")
+            }
+            let late = UInt64(random.below(max(1, scenario["cancel_latency"])))
+            return heap.add(.cancelHits(server), at: clock + late)
+        }
+        server.phase = .greeting
+        var offset = 8
+        while offset < length, head[offset] != 0 {
+            let name = head.cString(at: offset)
+            let value = head.cString(at: name.next)
+            offset = value.next
+            server.backend.settings.start(name.bytes, value.bytes)
+            if name.bytes.text == "user" { server.user = value.bytes.text }
+            if name.bytes.text == "database" { server.database = value.bytes.text }
+        }
+        heap.add(.welcome(server), at: clock + 100)
+    }
+
+    func welcome(_ server: SimulatedServer) {
+        guard server.phase == .greeting, let cable = server.cable else { return }
+        if !isCalm, scenario["login_fails"] > 0, random.below(100) < scenario["login_fails"] {
+            let isStarting = random.below(2) == 0
+            server.backend.fatal(
+                isStarting ? "57P03" : "53300",
+                isStarting ? "the database system is starting up" : "sorry, too many clients already")
+            flush(server, cable)
+            server.phase = .ended
+            return endFar(cable, isReset: false)
+        }
+        if !isCalm, scenario["login_silent"] > 0, random.below(100) < scenario["login_silent"] {
+            return say("server \(server.number) is silent")
+        }
+        server.phase = .session
+        var out = Bytes()
+        out.message("R") { $0.append(uint32: 0) }
+        out.message("S") {
+            $0.append(cString: "server_version")
+            $0.append(cString: "18.1")
+        }
+        server.backend.settings.report(into: &out)
+        out.message("K") {
+            $0.append(uint32: server.processID)
+            $0.append(contentsOf: server.secret)
+        }
+        out.message("Z") { $0.append(0x49) }
+        server.backend.output = out
+        server.backend.wantsFlush = true
+        flush(server, cable)
+    }
+
+    /// Does all that can be done now.
+    func goOn(_ server: SimulatedServer) {
+        guard let cable = server.cable, server.phase == .session else { return }
+        loop: while !server.isBusy, verdict.finding == nil {
+            switch server.backend.need {
+            case .input: break loop
+            case .ended:
+                flush(server, cable)
+                server.phase = .ended
+                endFar(cable, isReset: false)
+                break loop
+            case .message: server.backend.takeMessage()
+            case .statement(let span):
+                let slowness = isCalm ? 0 : scenario["slowness"]
+                let cost = span + UInt64(slowness > 0 ? server.random.below(slowness) : 0)
+                if cost == 0 {
+                    server.backend.execute()
+                    noteStarted(server)
+                } else {
+                    server.isBusy = true
+                    server.busyNumber += 1
+                    heap.add(.statementDone(server, server.busyNumber), at: clock + cost)
+                }
+            }
+        }
+        if server.phase == .session, !spoils(server, cable) { flush(server, cable) }
+    }
+
+    func statementDone(_ server: SimulatedServer, _ number: UInt64) {
+        guard server.isBusy, server.busyNumber == number, server.phase == .session else { return }
+        server.isBusy = false
+        server.backend.execute()
+        noteStarted(server)
+        goOn(server)
+    }
+
+    func flush(_ server: SimulatedServer, _ cable: Cable) {
+        guard !server.backend.output.isEmpty, server.backend.mayFlush else { return }
+        let bytes = server.backend.output
+        server.backend.output.removeAll(keepingCapacity: true)
+        say("server \(server.number) \(cable.link.shown) answers \(bytes.shown)")
+        write(bytes, on: cable)
+    }
+
+    func serverSeesEnd(_ server: SimulatedServer) {
+        server.phase = .ended
+        server.isBusy = false
+    }
+
+    /// A cancel request has found its way.
+    func cancelHits(_ carrier: SimulatedServer) {
+        guard carrier.phase == .cancel, let cable = carrier.cable else { return }
+        if let victim = carrier.victim, victim.phase == .session, victim.isBusy {
+            checkCancel(of: victim)
+            say("server \(victim.number) is cancelled")
+            note("cancelled", UInt64(victim.number), 0)
+            victim.isBusy = false
+            victim.backend.execute(cancelled: true)
+            noteStarted(victim)
+            goOn(victim)
+        }
+        carrier.phase = .ended
+        endFar(cable, isReset: false)
+    }
+}

@@ -1,0 +1,198 @@
+import Config
+import Console
+import Engine
+import Primitives
+
+/// What a run came to.
+package struct Verdict {
+    /// What was found wrong, with its oracle first; `nil` for nothing.
+    package var finding: String?
+    package var events = 0
+    /// Of everything that happened: equal seeds have equal hashes, in any process.
+    package var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    package var answers = 0
+    package var virtualMicroseconds: UInt64 = 0
+}
+
+/// Virtual time, a virtual network, a model PostgreSQL and scripted clients around the production engine.
+///
+/// The world tells the engine facts and carries out its actions, as the driver does (`Switchboard`, `Action`); it
+/// looks into the engine only where an oracle says so. Verbs: `+Actions`, `+Network`, `+Clients`, `+Servers`,
+/// `+Oracles`.
+package final class World {
+    let scenario: Scenario
+    let permitted: Permitted
+    var engine: Switchboard
+    var desk = ConsoleDesk(clock: WallClock(startSeconds: 1_700_000_000, startInstant: World.start))
+    var actions = ActionList()
+    /// The engine has asked for the end of the process.
+    var hasExited = false
+    var snapshot: Snapshot
+    /// Microseconds since the start.
+    var clock: UInt64 = 0
+    var heap = EventHeap()
+    var random: Random
+    package var verdict = Verdict()
+    /// Called with every line of the trace, when there is somebody who wants it.
+    package var trace: ((String) -> Void)?
+    var stopsAt = Int.max
+
+    var clients: [SimulatedClient] = []
+    var servers: [SimulatedServer] = []
+    /// By slot of the handle.
+    var clientCables: [Cable?] = []
+    var serverCables: [Cable?] = []
+    /// Every cable that may still carry something, for the accounting.
+    var openRequests = 0
+    var unopened: [OpenRequest] = []
+    var followUps: [FollowUp] = []
+    var touched: [Cable] = []
+    /// Whose bytes the engine is being offered; what it will leave of them is not known yet.
+    var beingRead: Cable?
+    /// It changed hands meanwhile.
+    var wasHandedOver = false
+    /// Faults are over; everything must heal.
+    var isCalm = false
+    var refusesConnections = false
+    /// SIGINT has come: the process is to end when every server is free.
+    var isEnding = false
+    var startedTokens: Set<Bytes> = []
+    var lineNumbers: UInt64 = 0
+    var serverNumbers = 0
+    /// What hostile servers have said, and to whose server.
+    var evilDeeds = 0
+    var evilVictims: [Int] = []
+    var askers: [(asker: CancelAsker, cable: Cable)] = []
+
+    /// What is to be done when the list being carried out has come to its end.
+    enum FollowUp {
+        case congested(Cable)
+        case offer(Cable)
+        case broken(Cable)
+        case reload(ClientID?)
+    }
+
+    package init(_ scenario: Scenario) {
+        self.scenario = scenario
+        permitted = Permitted(scenario)
+        random = Random(seed: scenario.seed ^ 0x5157_0A1D)
+        snapshot = scenario.snapshot(poolSize: scenario["pool_size"])
+        let facts = ProcessFacts(
+            userID: 1, listenPort: 6432, version: "pglido simulated", startSeconds: 1_700_000_000,
+            startInstant: World.start)
+        engine = Switchboard(
+            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start)
+    }
+
+    /// The engine's clock does not start at zero.
+    static let start = Instant(nanoseconds: 1_000_000_000)
+    var now: Instant { Instant(nanoseconds: World.start.nanoseconds + clock * 1000) }
+
+    // MARK: The run
+
+    package func run(until limit: Int = .max) {
+        stopsAt = limit
+        for script in scenario.clients {
+            let seed = scenario.seed ^ (UInt64(script.number + 1) &* 0x9E37_79B9)
+            let client = SimulatedClient(script: script, random: Random(seed: seed))
+            clients.append(client)
+            heap.add(.connect(client), at: UInt64(script.startsAt))
+        }
+        for deed in scenario.deeds { heap.add(.deed(deed.what), at: UInt64(deed.at)) }
+        heap.add(.calm, at: UInt64(scenario["calm_at"]))
+        while verdict.finding == nil, verdict.events < stopsAt, clock < horizon, !hasExited, step() {}
+        if verdict.finding == nil, verdict.events < stopsAt, !hasExited { checkLiveness() }
+        verdict.virtualMicroseconds = clock
+        letGo()
+    }
+
+    /// Long after calm: what has not healed by then never will.
+    private var horizon: UInt64 { UInt64(scenario["calm_at"] + scenario["patience"]) }
+
+    private func step() -> Bool {
+        let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
+        let event = heap.nextAt
+        if let deadline, event == nil || deadline <= event! {
+            clock = max(clock, deadline)
+            note("deadline", 0, 0)
+            tell { $0.deadlinePassed(now: $1, into: &$2) }
+            return true
+        }
+        guard let (at, next) = heap.takeFirst() else { return false }
+        clock = max(clock, at)
+        happen(next)
+        return true
+    }
+
+    private func happen(_ event: EventHeap.Event) {
+        switch event {
+        case .connect(let client): connect(client)
+        case .arrive(let cable, let count): arrive(cable, count)
+        case .arriveEnd(let cable, let isReset): arriveEnd(cable, isReset: isReset)
+        case .peerRead(let cable): peerReads(cable)
+        case .offer(let cable): offer(cable)
+        case .wake(let client): wake(client)
+        case .leave(let client): leave(client)
+        case .statementDone(let server, let number): statementDone(server, number)
+        case .opened(let request): opened(request)
+        case .welcome(let server): welcome(server)
+        case .cancel(let client, let rightKey, let waits): askCancel(of: client, rightKey: rightKey, waits: waits)
+        case .cancelHits(let server): cancelHits(server)
+        case .deed(let what): if !isCalm { perform(what) }
+        case .calm: calm()
+        }
+    }
+
+    /// Tells the engine a fact and carries out what it wants.
+    func tell(_ fact: (inout Switchboard, Instant, inout ActionList) -> Void) {
+        verdict.events += 1
+        actions.removeAll()
+        fact(&engine, now, &actions)
+        carryOut(from: ByteView(base: UnsafeRawPointer(bitPattern: 1)!, count: 0), source: nil)
+        finishEvent()
+    }
+
+    /// Cuts the cycles of references, so that the world goes.
+    private func letGo() {
+        for client in clients { client.cable = nil }
+        for server in servers { server.cable = nil; server.victim = nil }
+        heap = EventHeap()
+        followUps.removeAll()
+    }
+
+    // MARK: Notes
+
+    func found(_ text: String) {
+        guard verdict.finding == nil else { return }
+        verdict.finding = text
+        if trace != nil { say("FOUND \(text)") }
+    }
+
+    func say(_ text: @autoclosure () -> String) {
+        if let trace { trace("\(verdict.events) \(clock)us \(text())") }
+    }
+
+    /// One happening, into the hash and the trace.
+    @inline(__always)
+    func note(_ what: StaticString, _ a: UInt64, _ b: UInt64) {
+        mix(UInt64(what.utf8CodeUnitCount) << 32 ^ UInt64(what.utf8Start.pointee))
+        mix(clock)
+        mix(a)
+        mix(b)
+    }
+
+    @inline(__always)
+    func mix(_ value: UInt64) { verdict.hash = (verdict.hash ^ value) &* 0x0000_0100_0000_01B3 &+ (verdict.hash >> 29) }
+
+    func mix(_ view: ByteView) {
+        var offset = 0
+        while let word = view.uint32(at: offset) {
+            mix(UInt64(word))
+            offset += 4
+        }
+        while let byte = view[offset] {
+            mix(UInt64(byte))
+            offset += 1
+        }
+    }
+}

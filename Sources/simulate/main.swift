@@ -1,0 +1,5 @@
+import Glibc
+import Simulator
+
+exit(Simulate(arguments: Array(CommandLine.arguments.dropFirst())).run())
+
