@@ -1,7 +1,8 @@
 """COPY out of tokened rows; COPY in that is counted over a direct connection, failed and aborted ones included."""
 
+from client import Answer
 from mix_plain import digest
-from wire import COPY_DONE, SYNC, bind, copy_data, copy_fail, execute, parse, query
+from wire import COPY_DONE, FLUSH, SYNC, bind, copy_data, copy_fail, execute, parse, query
 
 
 async def copy(c):
@@ -34,7 +35,6 @@ async def begin_copy(c, token):
     if c.dice.random() < 0.3:
         start, end, told = [parse(text), bind(), execute()], [SYNC], "12G"
         if not ahead:
-            from wire import FLUSH
             start.append(FLUSH)
     else:
         start, end, told = [query(text)], [], "G"
@@ -43,17 +43,17 @@ async def begin_copy(c, token):
     c.link.send(*start)
     head = await c.answer(token, until="GE")
     if head.errors:
-        c.clean(type(head)([*head, *(await c.ask(token, SYNC))]) if end else type(head)([*head, *await c.answer(token)]))
+        c.clean(Answer([*head, *await c.ask(token, *end)]))
     return [], end, told, head
 
 
 async def copy_in(c):
     """Rows that must be there afterwards, all of them and once."""
     token, count = c.token(), c.dice.choice((0, 1, 5, 60))
-    start, end, told, head = await begin_copy(c, token)
+    start, end, _, _ = await begin_copy(c, token)
     c.run.copies.sent(token)
     answer = await c.ask(token, *start, *lines(c, token, count), COPY_DONE, *end)
-    answer = c.clean(type(answer)([*(head or []), *answer]))
+    answer = c.clean(Answer([*(head or []), *answer]))
     c.must(answer.kinds == told + "CZ", "order of the messages", answer)
     c.must(answer.tags == [f"COPY {count}"], f"tag COPY {count}", answer)
     c.run.copies.acknowledged(token, count)
@@ -62,7 +62,7 @@ async def copy_in(c):
 async def copy_failed(c):
     """A CopyFail: 57014 with the reason, and nothing stored."""
     token = c.token()
-    start, end, told, head = await begin_copy(c, token)
+    start, end, _, _ = await begin_copy(c, token)
     c.run.copies.sent(token)
     answer = await c.ask(token, *start, *lines(c, token, c.dice.randrange(0, 4)), copy_fail(token), *end)
     c.own_error(answer, "57014", token)
@@ -72,7 +72,7 @@ async def copy_failed(c):
 async def copy_broken(c):
     """A line that is no line of the table, everything behind it sent regardless."""
     token = c.token()
-    start, end, told, head = await begin_copy(c, token)
+    start, end, _, _ = await begin_copy(c, token)
     c.run.copies.sent(token)
     bad = copy_data(f"{token}\tno number\tx\n".encode())
     answer = await c.ask(token, *start, *lines(c, token, 3), bad, *lines(c, token, 2), COPY_DONE, *end)
