@@ -168,8 +168,11 @@ class Link:
     def reset(self):
         """Close with a TCP reset."""
         raw = self._writer.get_extra_info("socket")
-        if raw.family != socket.AF_UNIX:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        try:
+            if raw.family != socket.AF_UNIX:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        except OSError:
+            pass  # the peer was faster
         self.drop()
 
 

@@ -50,7 +50,7 @@ async def begin_copy(c, token):
 async def copy_in(c):
     """Rows that must be there afterwards, all of them and once."""
     token, count = c.token(), c.dice.choice((0, 1, 5, 60))
-    start, end, _, _ = await begin_copy(c, token)
+    start, end, told, head = await begin_copy(c, token)
     c.run.copies.sent(token)
     answer = await c.ask(token, *start, *lines(c, token, count), COPY_DONE, *end)
     answer = c.clean(Answer([*(head or []), *answer]))

@@ -79,8 +79,11 @@ class Reset(Exception):
 
 def abort_by_reset(writer):
     """Close with a TCP reset."""
-    raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    try:
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    except OSError:
+        pass  # it is closed already
     writer.transport.abort()
 
 
