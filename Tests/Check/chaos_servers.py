@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 
 from fakeserver import READY, FakeServer, error, result
@@ -119,11 +120,14 @@ def misdeeds(token, dice):
 
 
 def hostile(ground, seconds):
-    """K27: a server that breaks the protocol every other time; clients hear their own answer or an end."""
-    import threading
+    """K27: a server that breaks the protocol every other time; clients hear their own answer or an end.
+
+    Clients of another database notice nothing.
+    """
     dice, counts, problems = random.Random(27), {"answers": 0, "ends": 0}, []
     with FakeServer(lambda sql, _: misdeeds(sql.split("'")[1], dice)) as server:
         pooler = ground.pooler(server.port, query_wait_timeout=10, server_lifetime=3600)
+        beside = ground.check(pooler.port, seconds, dbname="calm", clients=16)
         stop = time.monotonic() + seconds
 
         def work(number):
@@ -153,6 +157,7 @@ def hostile(ground, seconds):
             thread.start()
         for thread in threads:
             thread.join(seconds + 40)
+        calm = beside.clean()
         assert not any(t.is_alive() for t in threads), "a client hangs"
         assert not problems, f"{len(problems)}: {problems[:5]}"
         assert pooler.is_running(), pooler.stderr
@@ -160,4 +165,7 @@ def hostile(ground, seconds):
             pooler.settle(seconds=5)
         except ConsoleError as failed:
             raise AssertionError(str(failed)) from failed
-    return f"{counts['answers']} answers, {counts['ends']} ends, {server.connections} server connections"
+    return (
+        f"{counts['answers']} answers, {counts['ends']} ends, {server.connections} server connections, "
+        f"{calm['requests']} requests beside"
+    )

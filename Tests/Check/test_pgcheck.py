@@ -65,6 +65,13 @@ def test_same_seed_same_tokens(ground):
     assert [r["seed"] for r in reports] == [7, 7]
 
 
+@pytest.mark.parametrize("user, password", [("plainy", "plain-secret"), ("hashy", "md5-secret"), ("salty", "scram-secret")])
+def test_passwords(ground, user, password):
+    """Every way to log in."""
+    more = ("--user", user, "--password", password)
+    ground.check(ground.cluster.port, 1, *more, clients=2).clean()
+
+
 def test_log_is_checked_again(ground, tmp_path):
     """The logs of the clients pass the second program, and a forged line does not."""
     ground.check(ground.cluster.port, 2, "--log", tmp_path, clients=4).clean()
