@@ -18,7 +18,7 @@ SERVER_GONE = "57P01,57P02,57P03,57014,08,58,lost"
 def summary(report, **more):
     """One line about a run that passed."""
     told = {k: report[k] for k in ("requests", "requests_per_second", "logins", "disconnections") if k in report}
-    return ", ".join(f"{k} {v}" for k, v in {**told, **more, "errors": report["errors"]}.items())
+    return ", ".join(f"{k} {v}" for k, v in {**told, **more, "errors": report["messages"]}.items())
 
 
 def backends_of(ground):

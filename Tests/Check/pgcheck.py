@@ -16,6 +16,7 @@ import mix_batches  # noqa: E402
 import mix_copy  # noqa: E402
 import mix_events  # noqa: E402
 import mix_plain  # noqa: E402
+import mix_state  # noqa: E402
 import tokens  # noqa: E402
 from client import Answer, Client  # noqa: E402
 from findings import Findings, show  # noqa: E402
@@ -29,7 +30,9 @@ MIX = {
     "notice": mix_plain.notice, "error": mix_plain.error, "copy": mix_copy.copy,
     "pipeline": mix_batches.pipeline, "transaction": mix_batches.transaction,
     "cancel": mix_events.cancel, "once": mix_events.once,
+    "state": mix_state.state,
 }
+USUAL = [name for name in MIX if name != "state"]
 DIRECT_PATIENCE_SECONDS = 60
 
 
@@ -155,7 +158,9 @@ def options_of(arguments):
     parser.add_argument("--direct-dbname", help="database there (default: --dbname)")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--mix", type=words, default=list(MIX), help=",".join(MIX))
+    parser.add_argument("--mix", type=words, default=USUAL,
+                        help=f"of {','.join(MIX)}; default all but `state`, which is for session mode")
+    parser.add_argument("--with", dest="more", type=words, default=[], help="kinds to add to the mix")
     parser.add_argument("--without", type=words, default=[], help="kinds to leave out of the mix")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--log", metavar="DIR", help="what each client heard, for recheck.py")
@@ -167,7 +172,7 @@ def options_of(arguments):
     parser.add_argument("--widest", type=int, help="widest row in bytes, for slow networks (default: 64 KiB and more)")
     parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    options.mix = [name for name in options.mix if name not in options.without]
+    options.mix = [name for name in options.mix + options.more if name not in options.without]
     if not options.mix or set(options.mix) - MIX.keys():
         parser.error(f"--mix takes {','.join(MIX)}")
     return options

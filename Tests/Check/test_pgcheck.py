@@ -87,5 +87,11 @@ def test_log_is_checked_again(ground, tmp_path):
 def test_pooler(ground, mode):
     """Every kind of request by 64 clients over 8 servers: no finding."""
     pooler = ground.pooler(pool_mode=mode)
-    without = ["--without", "transaction"] if mode == "statement" else []
-    ground.verdict(pooler, ground.check(pooler.port, 10, *without))
+    mix = {"session": ("--with", "state,state"), "transaction": (), "statement": ("--without", "transaction")}[mode]
+    ground.verdict(pooler, ground.check(pooler.port, 10, *mix))
+
+
+def test_leaking_sessions_are_reported(ground):
+    """A pool in transaction mode hands the state of a session to the next one, which pgcheck must notice."""
+    pooler = ground.pooler()
+    assert ground.check(pooler.port, 3, "--mix", "simple,state", clients=16).report()["leaks"]
