@@ -37,10 +37,11 @@ def main():
     ), description="Chaos runs. PGLIDO=/path/to/binary names the pooler.")
     parser.add_argument("runs", nargs="+", choices=[*RUNS, "all"])
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--mode", choices=["session", "transaction", "statement"], default="transaction")
     options = parser.parse_args()
     failed = 0
     for name in RUNS if "all" in options.runs else options.runs:
-        ground, began = Ground(), time.monotonic()
+        ground, began = Ground(options.mode), time.monotonic()
         try:
             said = RUNS[name](ground, options.seconds)
             verdict = "passed"
@@ -51,7 +52,7 @@ def main():
             failed += 1
         finally:
             ground.close()
-        print(f"{name:4} {verdict} in {time.monotonic() - began:.0f} s: {said}", flush=True)
+        print(f"{name:4} {options.mode} {verdict} in {time.monotonic() - began:.0f} s: {said}", flush=True)
     sys.exit(bool(failed))
 
 

@@ -23,6 +23,8 @@ def processor_seconds(pooler):
 
 def out_of_files(ground, seconds):
     """K11: more connections than descriptors; who is inside notices nothing, nothing spins, and it heals."""
+    if ground.mode == "session":
+        return "not in session mode, where clients that stay keep all servers"
     pooler = ground.pooler(start=False, listen_backlog=1000)
     pooler.write_files()
     pooler.launch("-q", pooler.ini, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES)))

@@ -54,7 +54,8 @@ class Check:
 class Ground:
     """One PostgreSQL and its poolers in a folder that is removed afterwards."""
 
-    def __init__(self):
+    def __init__(self, mode="transaction"):
+        self.mode = mode
         self.room = Path(tempfile.mkdtemp(prefix="pglido-check-", dir="/tmp"))
         self.room.chmod(0o755)
         give_to_owner(self.room)
@@ -86,11 +87,11 @@ class Ground:
             shutil.rmtree(self.room, ignore_errors=True)
 
     def pooler(self, server_port=None, start=True, **settings):
-        """A pooler in transaction mode before the database (or before a proxy at `server_port`).
+        """A pooler in this ground's mode before the database (or before a proxy at `server_port`).
 
         Its database `calm` always goes to PostgreSQL itself.
         """
-        settings = {"default_pool_size": POOL, "max_client_conn": 500, "max_prepared_statements": 200, **settings}
+        settings = {"pool_mode": self.mode, "default_pool_size": POOL, "max_client_conn": 500, "max_prepared_statements": 200, **settings}
         made = Pooler(
             self.room / f"pooler-{len(self.poolers)}", self.binary, settings=settings,
             databases={
@@ -103,7 +104,8 @@ class Ground:
 
     def check(self, port, seconds, *more, dbname="app", **options):
         """Start a pgcheck against a port."""
-        return Check(port, self.cluster.port, dbname, seconds, *more, **options)
+        mix = {"session": ("--with", "state"), "statement": ("--without", "transaction")}.get(self.mode, ())
+        return Check(port, self.cluster.port, dbname, seconds, *mix, *more, **options)
 
     def calm(self, pooler, seconds=2.0):
         """Within this time SHOW POOLS says what PostgreSQL says, and nobody waits or is served."""
