@@ -23,6 +23,7 @@ enum Hostility: CaseIterable {
 
     /// The token of what nobody asked for.
     static let nobody = 999
+    static let anybody = -1
 
     /// The answer as this server sends it. It ends with ReadyForQuery.
     func spoil(_ answer: Bytes, _ token: String) -> (bytes: Bytes, ends: Bool) {
@@ -116,7 +117,8 @@ extension World {
     func isEvil(_ kind: UInt8, _ body: Bytes, for client: SimulatedClient) -> Bool {
         guard evilDeeds > 0, let place = body.firstRange(of: "~\(Hostility.nobody).") else { return false }
         let number = Array(body[place...].prefix { $0 >= 0x30 && $0 <= 0x39 }).decimal ?? 0
-        return number > 0 && number <= evilVictims.count && evilVictims[number - 1] == client.number
+        guard number > 0, number <= evilVictims.count else { return false }
+        return evilVictims[number - 1] == client.number || evilVictims[number - 1] == Hostility.anybody
     }
 }
 

@@ -46,6 +46,10 @@ package struct Scenario {
             case refuseConnections, acceptConnections
             /// A server says something that nobody asked for.
             case remark
+            /// The databases lie on another host from now on; or one is there no more.
+            case moveHost, removeDatabase
+            /// The whole process stands still for a minute.
+            case freeze
             /// SIGTERM and SIGINT.
             case endWithClients, endWithServers
         }

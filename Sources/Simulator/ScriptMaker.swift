@@ -7,7 +7,7 @@ struct ScriptMaker {
     enum Feature: String, CaseIterable {
         case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
         case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
-        case mixed, terminates, unnamedAgain, huge, logins
+        case mixed, terminates, unnamedAgain, huge, logins, longMessages
     }
 
     let number: Int
@@ -44,7 +44,7 @@ struct ScriptMaker {
             script.wishes = [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
         }
         if scenario["many_pools"] > 0 {
-            script.database = ["one", "two"][random.below(2)]
+            script.database = ["one", "two", "three", "auto1"][random.below(4)]
             script.user = ["anna", "bob"][random.below(2)]
         }
         if does(.logins, in: 4) {
@@ -122,7 +122,13 @@ struct ScriptMaker {
         var sql = statement(inTransaction)
         if does(.several) { for _ in 0..<random.below(4) { sql += "; " + statement(inTransaction) } }
         if random.below(30) == 0 { sql = "" }
-        steps.append(.query(sql))
+        steps.append(.query(sql + padding()))
+    }
+
+    /// Messages longer than a buffer: they are passed on in parts.
+    mutating func padding() -> String {
+        guard does(.longMessages, in: 5), scenario["splits"] < 100 else { return "" }
+        return " @\([3000, 16_370, 16_384, 20_000, 65_536, 300_000][random.below(6)] + random.below(9))"
     }
 
     var anyName: String {

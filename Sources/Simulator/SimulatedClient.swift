@@ -37,6 +37,9 @@ final class SimulatedClient {
     /// A hostile server has spoilt its answers: from here on only whose they are is checked.
     var isHarmed = false
 
+    /// There is a `*` line.
+    var takesAnyDatabase = false
+
     init(script: Scenario.ClientScript, random: Random) {
         self.script = script
         self.random = random

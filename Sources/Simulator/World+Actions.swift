@@ -134,8 +134,7 @@ extension World {
             case .broken(let cable):
                 end(cable, .failed(32))
             case .reload(let client):
-                snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]))
-                let new = snapshot
+                let new = newSnapshot()
                 let fails = random.below(4) == 0
                 tellQuietly { engine, now, actions in
                     if fails { return engine.reloadFailed(for: client, now: now, into: &actions) }

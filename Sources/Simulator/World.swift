@@ -56,6 +56,10 @@ package final class World {
     var refusesConnections = false
     /// SIGINT has come: the process is to end when every server is free.
     var isEnding = false
+    var host: ByteString = "10.0.0.1"
+    var hasTwo = true
+    /// Microseconds that the process has stood still.
+    var frozen: UInt64 = 0
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
     var serverNumbers = 0
@@ -95,6 +99,7 @@ package final class World {
         for script in scenario.clients {
             let seed = scenario.seed ^ (UInt64(script.number + 1) &* 0x9E37_79B9)
             let client = SimulatedClient(script: script, random: Random(seed: seed))
+            client.takesAnyDatabase = scenario["many_pools"] > 0
             clients.append(client)
             heap.add(.connect(client), at: UInt64(script.startsAt))
         }
@@ -107,13 +112,14 @@ package final class World {
     }
 
     /// Long after calm: what has not healed by then never will.
-    private var horizon: UInt64 { UInt64(scenario["calm_at"] + scenario["patience"]) }
+    private var horizon: UInt64 { UInt64(scenario["calm_at"] + scenario["patience"]) + frozen }
 
     private func step() -> Bool {
         let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
         let event = heap.nextAt
         if let deadline, event == nil || deadline <= event! {
-            clock = max(clock, deadline)
+            let late = isCalm || scenario["late_timers"] == 0 ? 0 : UInt64(random.below(scenario["late_timers"]))
+            clock = max(clock, deadline + late)
             note("deadline", 0, 0)
             tell { $0.deadlinePassed(now: $1, into: &$2) }
             return true

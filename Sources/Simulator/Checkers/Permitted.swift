@@ -46,6 +46,11 @@ struct Permitted {
             (scenario["transaction_timeout"] > 0, ["transaction timeout"]),
             (scenario["client_idle_timeout"] > 0, ["client_idle_timeout"]),
             (scenario["client_login_timeout"] > 0, ["client_login_timeout"]),
+            (deeds.contains(.removeDatabase), ["database removed", "no such database"]),
+            (
+                deeds.contains(.freeze),
+                ["server login has been failing", "connect failed", "connect timeout", "server conn crashed?"]
+            ),
             (deeds.contains(.killClient), ["admin forced disconnect"]),
             (deeds.contains(.killDatabase), ["admin forced disconnect", "database removed", "database \"one\" is disabled"]),
             (
