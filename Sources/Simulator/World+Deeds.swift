@@ -23,8 +23,8 @@ extension World {
             flush(server, cable)
             server.phase = .ended
             endFar(cable, isReset: false)
-        case .pause: tell { $0.pause(nil, for: nil, now: $1, into: &$2) }
-        case .resume: tell { $0.resume(nil, now: $1, into: &$2) }
+        case .pause: tell { $0.signalled(.pause, now: $1, into: &$2) }
+        case .resume: tell { $0.signalled(.resume, now: $1, into: &$2) }
         case .reconnect: tell { $0.reconnect(nil, now: $1, into: &$2) }
         case .killClient: killClient()
         case .reload:
