@@ -80,7 +80,7 @@ enum Hostility: CaseIterable {
 extension World {
     /// Sends a server's answer, spoilt if this is the time for it. `true`: it has been sent.
     func spoils(_ server: SimulatedServer, _ cable: Cable) -> Bool {
-        guard !isCalm, scenario["hostile"] > 0, server.random.below(100) < scenario["hostile"] else { return false }
+        guard !isCalm, knobs.hostile > 0, server.random.below(100) < knobs.hostile else { return false }
         let bytes = server.backend.output
         guard bytes.count >= 6, bytes[bytes.count - 6] == 0x5A, server.backend.input.isEmpty,
             server.backend.running.isEmpty, cable.outgoing.isEmpty, cable.isOpen

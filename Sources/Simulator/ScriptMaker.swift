@@ -12,6 +12,7 @@ struct ScriptMaker {
 
     let number: Int
     let scenario: Scenario
+    private let features: Set<Feature>
     var random: Random
     var tokens = 0
     var steps: [Step] = []
@@ -22,9 +23,10 @@ struct ScriptMaker {
         self.number = number
         self.scenario = scenario
         self.random = random
+        features = Set(Feature.allCases.filter { scenario["does_" + $0.rawValue] > 0 })
     }
 
-    func does(_ feature: Feature) -> Bool { scenario["does_" + feature.rawValue] > 0 }
+    func does(_ feature: Feature) -> Bool { features.contains(feature) }
     /// A feature that is on, one time in so many.
     mutating func does(_ feature: Feature, in chance: Int) -> Bool { does(feature) && random.below(chance) == 0 }
 

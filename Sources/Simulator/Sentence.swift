@@ -75,8 +75,8 @@ indirect enum Sentence: Equatable {
 
     /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`, as the pooler writes it.
     private static func configuration(_ text: ArraySlice<UInt8>) -> Sentence? {
-        let head = Array("SELECT pg_catalog.set_config('".utf8)
-        guard text.starts(with: head) else { return nil }
+        guard text.first == 0x53, text.starts(with: "SELECT pg_catalog.set_config('".utf8) else { return nil }
+        let head = "SELECT pg_catalog.set_config('".utf8
         let rest = text.dropFirst(head.count)
         guard let nameEnd = rest.firstIndex(of: 0x27), rest.suffix(7).elementsEqual(",false)".utf8) else { return nil }
         return .configure(Array(rest[..<nameEnd]), rest[(nameEnd + 2)...].dropLast(7).unquoted)

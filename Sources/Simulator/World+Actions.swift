@@ -153,7 +153,7 @@ extension World {
         finishEvent()
     }
 
-    var window: Int { max(64, scenario["window"]) }
+    var window: Int { knobs.window }
 }
 
 extension LinkID {

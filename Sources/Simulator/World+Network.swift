@@ -20,15 +20,15 @@ extension World {
     }
 
     private func piece(of count: Int, _ cable: Cable) -> Int {
-        let splits = isCalm ? 0 : scenario["splits"]
+        let splits = isCalm ? 0 : knobs.splits
         if splits == 0 || count == 1 { return count }
         if splits >= 100 { return 1 + cable.random.below(min(count, 3)) }
         return cable.random.below(100) < splits ? 1 + cable.random.below(count) : count
     }
 
     func latency(_ cable: Cable) -> UInt64 {
-        let usual = 20 + cable.random.below(max(1, scenario["latency"]))
-        if !isCalm, scenario["stalls"] > 0, cable.random.below(1000) < scenario["stalls"] {
+        let usual = 20 + cable.random.below(knobs.latency)
+        if !isCalm, knobs.stalls > 0, cable.random.below(1000) < knobs.stalls {
             return UInt64(usual + cable.random.below(500_000))
         }
         return UInt64(usual)
@@ -122,7 +122,7 @@ extension World {
             cable.peerReadIsDue = true
             return heap.add(.peerRead(cable), at: client.deafUntil)
         }
-        let slow = isCalm ? 0 : scenario["short_reads"]
+        let slow = isCalm ? 0 : knobs.shortReads
         let limit = slow > 0 ? 1 + cable.random.below(slow) : Int.max
         let bytes = cable.outgoing.take(limit)
         if !bytes.isEmpty {

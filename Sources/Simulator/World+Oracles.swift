@@ -161,8 +161,8 @@ extension World {
         if engine.clients.count != clientLinks {
             found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
         }
-        checkSharedLimits()
-        let limit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
+        if verdict.events & 255 == 0 { checkSharedLimits() }
+        let limit = knobs.sessionsLimit
         engine.forEachPool { pool in
             if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
                 found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")

@@ -22,6 +22,7 @@ package struct Verdict {
 package final class World {
     let scenario: Scenario
     let permitted: Permitted
+    let knobs: Knobs
     var engine: Switchboard
     var desk = ConsoleDesk(clock: WallClock(startSeconds: 1_700_000_000, startInstant: World.start))
     var actions = ActionList()
@@ -79,6 +80,7 @@ package final class World {
     package init(_ scenario: Scenario) {
         self.scenario = scenario
         permitted = Permitted(scenario)
+        knobs = Knobs(scenario)
         random = Random(seed: scenario.seed ^ 0x5157_0A1D)
         snapshot = scenario.snapshot(poolSize: scenario["pool_size"])
         let facts = ProcessFacts(
@@ -112,13 +114,13 @@ package final class World {
     }
 
     /// Long after calm: what has not healed by then never will.
-    private var horizon: UInt64 { UInt64(scenario["calm_at"] + scenario["patience"]) + frozen }
+    private var horizon: UInt64 { UInt64(knobs.horizon) + frozen }
 
     private func step() -> Bool {
         let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
         let event = heap.nextAt
         if let deadline, event == nil || deadline <= event! {
-            let late = isCalm || scenario["late_timers"] == 0 ? 0 : UInt64(random.below(scenario["late_timers"]))
+            let late = isCalm || knobs.lateTimers == 0 ? 0 : UInt64(random.below(knobs.lateTimers))
             clock = max(clock, deadline + late)
             note("deadline", 0, 0)
             tell { $0.deadlinePassed(now: $1, into: &$2) }
