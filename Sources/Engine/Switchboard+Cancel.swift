@@ -21,7 +21,7 @@ extension Switchboard {
         }
         switch clients[client].phase {
         case .active(let server):
-            guard !servers[server].replies.isSettled else {
+            guard !servers[server].replies.isEmpty else {
                 return endCancel(asker, "cancel request for idle client", now: now, into: &actions)
             }
             sendOn(asker, to: server, of: client, now: now, into: &actions)
@@ -140,7 +140,7 @@ extension Switchboard {
         for (asker, client, epoch) in waiting {
             guard clients.contains(client), let server = clients[client].server,
                 servers[server].epoch == epoch,
-                !servers[server].replies.isSettled
+                !servers[server].replies.isEmpty
             else {
                 if clients.contains(client) { unhold(client, .cancel, into: &actions) }
                 if let asker {

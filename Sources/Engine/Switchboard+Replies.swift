@@ -97,6 +97,9 @@ extension Switchboard {
             clients[client].waitsForAll = false
             unhold(client, .ledger, into: &actions)
         }
+        if !waitingCancels.isEmpty, servers[server].replies.isEmpty {
+            retryCancels(now: now, into: &actions)
+        }
         switch ending {
         case .none:
             return offset
@@ -269,7 +272,7 @@ extension Switchboard {
                 ServerMessage.field(0x43, of: body)?.equals("26000") == true
             {
                 // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when needed.
-                if servers[server].statements.presence(front.statement) == .prepared {
+                if servers[server].statements.isConfirmed(front.statement) {
                     servers[server].statements.forget(front.statement)
                     statements.letGo(front.statement)
                 }
@@ -367,7 +370,6 @@ extension Switchboard {
         }
         confirm(reply, from: server)
         guard let client = servers[server].client else { return .broken }
-        if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
         return servers[server].replies.isSettled && mayPart(client, from: server) ? .settled : .relay
     }

@@ -204,6 +204,11 @@ extension Switchboard {
             case .describe: return describe(message, from: client, to: server, now: now, into: &actions)
             case .close: return close(message, from: client, to: server, now: now, into: &actions)
             case .query:
+                if clients[client].statements != nil, !message.isWhole,
+                    message.length <= Limits.wholeMessageBytes
+                {
+                    return .wait
+                }
                 if let step = deallocate(message, of: client, now: now, into: &actions) { return step }
                 let drops = dropUnnamed(of: client, on: server)
                 expect(ExpectedReply(.query, name: drops), of: client, from: server, now: now)

@@ -33,6 +33,10 @@ extension Switchboard {
         case .inDoubt:
             return wait(for: server, client, into: &actions)
         case .known:
+            if !servers[server].replies.isEmpty { return waitForAll(from: server, client, into: &actions) }
+            if servers[server].status == .failed {
+                return parseWhileFailed(message, definition, from: client, to: server, now, into: &actions)
+            }
             return parseTakenName(
                 message, ByteString(name), names, from: client, to: server, now, into: &actions)
         case .unknown:
@@ -43,7 +47,7 @@ extension Switchboard {
             return .gone
         }
         let statement = statements.hold(definition)
-        switch servers[server].statements.presence(statement) {
+        switch servers[server].statements.presence(statement, segment: segment) {
         case .underWay(let other) where other != segment:
             statements.letGo(statement)
             return wait(for: server, client, into: &actions)
@@ -53,6 +57,11 @@ extension Switchboard {
             return sendParse(
                 of: statement, name, names, from: client, to: server, message, now, into: &actions)
         case .underWay, .prepared:
+            if servers[server].replies.holdsEndOfBatch {
+                // Whether the transaction has failed by then decides what PostgreSQL would say.
+                statements.letGo(statement)
+                return waitForAll(from: server, client, into: &actions)
+            }
             let number = names.change(name, to: statement, segment: segment)
             let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
             servers[server].statements.used(statement)
@@ -143,6 +152,27 @@ extension Switchboard {
                 $0.append(cString: "")
                 $0.append(cString: "PGBOUNCER_none")
                 for _ in 0..<3 { $0.append(uint16: 0) }
+            }
+        }
+        return .took(message.length)
+    }
+
+    /// In a failed transaction PostgreSQL refuses nearly every text before it looks at the name: it is asked with a
+    /// name that is closed again at once.
+    private mutating func parseWhileFailed(
+        _ message: Message, _ definition: ByteView, from client: ClientID, to server: ServerID,
+        _ now: Instant, into actions: inout ActionList
+    ) -> Step {
+        expect(.parse, of: client, from: server, now: now)
+        expect(ExpectedReply(.close, .swallow), of: client, from: server, now: now)
+        actions.send(to: .server(server)) {
+            $0.message(.parse) {
+                $0.append(cString: "PGBOUNCER_none")
+                $0.append(definition)
+            }
+            $0.message(.close) {
+                $0.append(0x53)
+                $0.append(cString: "PGBOUNCER_none")
             }
         }
         return .took(message.length)
@@ -287,7 +317,7 @@ extension Switchboard {
             // Nobody else's statement may answer to it.
             return name.hasPrefix("PGBOUNCER_") ? .renamed(unusedStatement()) : .asItIs
         case .known(let statement):
-            switch servers[server].statements.presence(statement) {
+            switch servers[server].statements.presence(statement, segment: segment) {
             case .prepared:
                 servers[server].statements.used(statement)
             case .underWay(let other):
@@ -370,9 +400,16 @@ extension Switchboard {
     private mutating func dropStatement(
         _ statement: UInt32, from server: ServerID, into actions: inout ActionList
     ) {
-        servers[server].statements.forget(statement)
+        servers[server].statements.closeSent(statement, segment: servers[server].replies.segment)
         servers[server].replies.expect(ExpectedReply(.close, .swallow, statement: statement))
         actions.send(to: .server(server)) { statements.writeClose(statement, into: &$0) }
+    }
+
+    mutating func waitForAll(
+        from server: ServerID, _ client: ClientID, into actions: inout ActionList
+    ) -> Step {
+        clients[client].waitsForAll = true
+        return wait(for: server, client, into: &actions)
     }
 
     /// Holds the client until replies have come that decide what its next request means. A Flush sees to it
@@ -415,7 +452,10 @@ extension Switchboard {
                 servers[server].statements.setUnnamed(statement, .prepared)
             }
         case .close:
-            if reply.disposition == .swallow { statements.letGo(reply.statement) }
+            if reply.disposition == .swallow {
+                servers[server].statements.closeAnswered(reply.statement)
+                statements.letGo(reply.statement)
+            }
             if reply.disposition != .answer, reply.statement == ExpectedReply.none { unnamedHasLeft(server) }
         case .query:
             unnamedHasLeft(server)
@@ -440,7 +480,9 @@ extension Switchboard {
         switch (reply.request, reply.disposition) {
         case (.parse, .forward), (.parse, .swallow):
             if reply.statement == ExpectedReply.none { break }
-            if case .underWay = servers[server].statements.presence(reply.statement) {
+            if servers[server].statements.has(reply.statement),
+                !servers[server].statements.isConfirmed(reply.statement)
+            {
                 servers[server].statements.forget(reply.statement)
             }
             statements.letGo(reply.statement)
@@ -450,7 +492,8 @@ extension Switchboard {
             servers[server].statements.setUnnamed(ExpectedReply.none, .unknown)
         case (.close, .swallow) where reply.statement != ExpectedReply.none:
             // The eviction did not happen: the server still has it, whatever was to become of it afterwards.
-            if servers[server].statements.presence(reply.statement) == .absent {
+            servers[server].statements.closeAnswered(reply.statement)
+            if !servers[server].statements.has(reply.statement) {
                 servers[server].statements.parseSent(reply.statement, segment: 0)
             }
             servers[server].statements.confirm(reply.statement)
@@ -537,8 +580,7 @@ extension Switchboard {
         let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
         guard drops, servers[server].replies.count > 0 else { return }
         clients[client].preparesDropping = false
-        clients[client].waitsForAll = true
-        _ = wait(for: server, client, into: &actions)
+        _ = waitForAll(from: server, client, into: &actions)
     }
 
     /// A request is being sent that ends the server's unnamed statement, if it is reached.
@@ -598,14 +640,16 @@ extension Switchboard {
                 !servers[server].replies.isEmpty || servers[server].replies.copyIn != .none
                     || servers[server].restBytes > 0
             {
-                clients[client].waitsForAll = true
-                return wait(for: server, client, into: &actions)
+                return waitForAll(from: server, client, into: &actions)
             }
             let status = server.map { servers[$0].status } ?? .idle
             guard status != .failed else { return nil }
             guard let names else { return nil }
             let number = names.change(name, to: ExpectedReply.none, segment: segment)
             statements.letGo(names.confirm(number, statement: ExpectedReply.none))
+            // A simple Query ends the unnamed statement, this one, too.
+            statements.letGo(clients[client].unnamed.committed)
+            clients[client].unnamed.committed = ExpectedReply.none
             actions.send(to: .client(client)) { $0.commandComplete("DEALLOCATE") }
             if let server, servers[server].replies.isBatchOpen {
                 // What came before has no Sync: a query ends that batch, so the server says how it ends.

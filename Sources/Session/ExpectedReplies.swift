@@ -257,7 +257,7 @@ public struct ExpectedReplies: ~Copyable {
     }
 
     /// Whether something that ends a batch is still to be answered.
-    private var holdsEndOfBatch: Bool {
+    public var holdsEndOfBatch: Bool {
         (0..<entries.count).contains {
             switch entries[$0].request {
             case .sync, .query, .functionCall: true

@@ -22,6 +22,8 @@ public struct ServerStatements: ~Copyable {
     private var entries: [Entry] = []
     private var places: [UInt32: Int] = [:]
     private var uses: UInt64 = 0
+    /// Statements whose Close has not been answered yet, with its segment.
+    private var closing: [UInt32: UInt32] = [:]
 
     /// The unnamed statement: whose text it holds, and whether the server has confirmed it.
     public private(set) var unnamed: (statement: UInt32, presence: Presence) = (ExpectedReply.none, .absent)
@@ -30,11 +32,28 @@ public struct ServerStatements: ~Copyable {
 
     public var count: Int { entries.count }
 
-    public func presence(_ statement: UInt32) -> Presence {
-        guard let place = places[statement] else { return .absent }
+    /// What a request in this segment may count on.
+    public func presence(_ statement: UInt32, segment: UInt32) -> Presence {
+        guard let place = places[statement] else {
+            // A Close sent in an earlier segment may yet be skipped.
+            if let closing = closing[statement], closing != segment { return .underWay(segment: closing) }
+            return .absent
+        }
         let entry = entries[place]
         return entry.confirmed ? .prepared : .underWay(segment: entry.segment)
     }
+
+    public func has(_ statement: UInt32) -> Bool { places[statement] != nil }
+
+    public func isConfirmed(_ statement: UInt32) -> Bool { places[statement].map { entries[$0].confirmed } ?? false }
+
+    /// Its Close has been sent in this segment; whoever sends it holds the statement until it is answered.
+    public mutating func closeSent(_ statement: UInt32, segment: UInt32) {
+        forget(statement)
+        closing[statement] = segment
+    }
+
+    public mutating func closeAnswered(_ statement: UInt32) { closing[statement] = nil }
 
     /// Marks a use, for the order of eviction.
     public mutating func used(_ statement: UInt32) {

@@ -56,6 +56,9 @@ final class Bench {
     private var kept: [LinkID: Bytes] = [:]
     private(set) var paused: Set<String> = []
     private var followUps: [LinkID] = []
+    /// What is still to come of the message that is being relayed to a client: its header's bytes so far, and the
+    /// number of bytes behind it.
+    private var relayed: [LinkID: (header: Bytes, rest: Int)] = [:]
     private var opened = 0
     private(set) var endpoints: [String: Endpoint] = [:]
     private(set) var log: [String] = []
@@ -362,6 +365,7 @@ final class Bench {
         }
         links[name] = nil
         kept[link] = nil
+        relayed[link] = nil
         paused.remove(name)
         ends[name] = how
     }
@@ -372,6 +376,7 @@ final class Bench {
             return
         }
         let isServer = endpoints[name] != nil
+        if case .client = link { follow(bytes, to: link, name, isOurs: verb == "send") }
         if bytes.count <= Self.toldBytes {
             let texts = bytes.messages(
                 fromServer: !isServer, afterFirstPacket: !isServer || sent[name]?.isEmpty == false)
@@ -380,6 +385,31 @@ final class Bench {
             told.append("\(verb) \(name): \(bytes.count) bytes")
         }
         sent[name, default: []] += bytes
+    }
+
+    /// Nothing of ours may stand inside a message that is being relayed (I4).
+    private func follow(_ bytes: Bytes, to link: LinkID, _ name: String, isOurs: Bool) {
+        var (header, rest) = relayed[link] ?? ([], 0)
+        if isOurs {
+            if !header.isEmpty || rest > 0 { Issue.record("our words stand inside a message to \(name)") }
+            return
+        }
+        var offset = 0
+        while offset < bytes.count {
+            if rest > 0 {
+                let count = min(rest, bytes.count - offset)
+                rest -= count
+                offset += count
+                continue
+            }
+            header.append(bytes[offset])
+            offset += 1
+            if header.count == 5 {
+                rest = Int(header[1...].reduce(0 as UInt32) { $0 << 8 | UInt32($1) }) - 4
+                header = []
+            }
+        }
+        relayed[link] = (header, rest)
     }
 
     private func carryOut(_ bytes: Bytes) {

@@ -97,6 +97,20 @@ import Testing
         bench.finish()
     }
 
+    @Test(.disabled("a dead handle ends the process"))
+    func killWhileACancelIsUnderWay() {
+        let bench = Bench.withServer()
+        bench.say("A", query("a"))
+        bench.dial("X")
+        bench.say("X", cancelRequest(bench.key(of: "A")))
+        guard let database = database(bench) else { return }
+        bench.tell { board, now, actions in
+            board.kill(database, because: .killed, now: now, into: &actions)
+        }
+        #expect(bench.liveNames == ["S2"])
+        bench.finish()
+    }
+
     @Test func disabledDatabasesTakeNoNewClients() {
         let bench = Bench.withServer()
         guard let database = database(bench) else { return }
@@ -196,7 +210,10 @@ import Testing
     @Test func aSmallerPool() {
         let bench = Bench()
         for name in ["A", "B", "C"] { bench.connect(name) }
-        for name in ["S1", "S2", "S3"] { bench.login(name) }
+        bench.login("S1")
+        for name in ["A", "B", "C"] { bench.say(name, query(name)) }
+        for name in ["S2", "S3"] { bench.login(name) }
+        for name in ["S1", "S2", "S3"] { bench.say(name, complete("X") + ready) }
         bench.say("A", query("a"))
         reload(bench) { $0.database.poolSize = 1 }
         let active = bench.state("A").dropFirst(7)

@@ -98,27 +98,25 @@ import Testing
     /// the next: it hears of it before it asks again, or goes.
     @Test(arguments: extras, Delivery.allCases)
     func whileTheClientKeepsTheServer(_ extra: Extra, _ delivery: Delivery) {
-        untilMended {
-            for (mode, status) in [(PoolMode.session, ready), (.transaction, readyInTransaction)] {
-                let bench = Bench.withServer(delivery) { $0.global.poolMode = mode }
-                bench.say("A", query("a"))
-                bench.say("S1", result("a") + status + extra.bytes)
-                let first = bench.got("A")
-                #expect(first.prefix(3) == Self.answer.prefix(3))
-                if extra.isHarmless { #expect(first.dropFirst(4) == extra.got[...]) }
-                if first.last == "closed" {
-                    #expect(!extra.isHarmless)
-                } else if bench.client("A") != nil {
-                    bench.say("A", query("b"))
-                    if bench.server("S1") != nil { bench.say("S1", result("b") + ready) }
-                    let second = bench.got("A")
-                    #expect(second.isEmpty || second.last == "closed" || second.prefix(2) == ["T", "D(··b)"])
-                    if !extra.isHarmless, second.last != "closed" {
-                        #expect(first.count > 4 || second.isEmpty)
-                    }
+        for (mode, status) in [(PoolMode.session, ready), (.transaction, readyInTransaction)] {
+            let bench = Bench.withServer(delivery) { $0.global.poolMode = mode }
+            bench.say("A", query("a"))
+            bench.say("S1", result("a") + status + extra.bytes)
+            let first = bench.got("A")
+            #expect(first.prefix(3) == Self.answer.prefix(3))
+            if extra.isHarmless { #expect(first.dropFirst(4) == extra.got[...]) }
+            if first.last == "closed" {
+                #expect(!extra.isHarmless)
+            } else if bench.client("A") != nil {
+                bench.say("A", query("b"))
+                if bench.server("S1") != nil { bench.say("S1", result("b") + ready) }
+                let second = bench.got("A")
+                #expect(second.isEmpty || second.last == "closed" || second.prefix(2) == ["T", "D(··b)"])
+                if !extra.isHarmless, second.last != "closed" {
+                    #expect(first.count > 4 || second.isEmpty)
                 }
-                bench.finish()
             }
+            bench.finish()
         }
     }
 

@@ -233,10 +233,10 @@ import Testing
 
     @Test func aMessageAboveTheLimitIsRefused() {
         let bench = Bench.withServer { $0.global.maxPacketSize = 100 }
-        bench.say("A", query(String(repeating: "x", count: 95)))
+        bench.say("A", query(String(repeating: "x", count: 94)))
         #expect(bench.state("A") == "active S1")
         bench.say("S1", complete("OK") + ready)
-        bench.say("A", query(String(repeating: "x", count: 96)))
+        bench.say("A", query(String(repeating: "x", count: 95)))
         #expect(bench.state("A") == "gone")
         bench.finish()
     }

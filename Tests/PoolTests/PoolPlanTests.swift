@@ -21,13 +21,15 @@ import Testing
         var upkeep = false
         /// Seconds since the last login failed.
         var failed: Int?
+        /// No login has worked yet.
+        var isNew = false
         var expected: OpeningPlan
 
         init(
             _ name: String, size: Int = 10, minimum: Int = 0, reserve: Int = 0, opening: Int = 0,
             idle: Int = 0,
             active: Int = 0, testing: Int = 0, cancelling: Int = 0, waiting: Int = 0, waited: Int = 0,
-            upkeep: Bool = false, failed: Int? = nil, opens: Int, fromReserve: Int = 0,
+            upkeep: Bool = false, failed: Int? = nil, isNew: Bool = false, opens: Int, fromReserve: Int = 0,
             askIn seconds: Int? = nil
         ) {
             testDescription = name
@@ -43,6 +45,7 @@ import Testing
             self.waited = waited
             self.upkeep = upkeep
             self.failed = failed
+            self.isNew = isNew
             expected = OpeningPlan(
                 openings: opens, fromReserve: fromReserve, askAgain: seconds.map { Case.now + .seconds($0) }
             )
@@ -57,7 +60,9 @@ import Testing
         Case("what is coming counts", opening: 1, waiting: 1, opens: 0),
         Case("what is being tested counts", testing: 2, waiting: 2, opens: 0),
         Case("idle ones do not: those in line could not have them", idle: 1, waiting: 1, opens: 1),
-        Case("four at once at first", waiting: 9, opens: 4),
+        Case("one at first", waiting: 9, isNew: true, opens: 1),
+        Case("one at first, under way", opening: 1, waiting: 9, isNew: true, opens: 0),
+        Case("four at once when one has worked", waiting: 9, opens: 4),
         Case("the rest of the window", opening: 3, waiting: 9, opens: 1),
         Case("the window is full", opening: 4, waiting: 9, opens: 0),
         Case("no more than the size", active: 9, waiting: 5, opens: 1),
@@ -115,6 +120,7 @@ import Testing
             }
         }
         var pace = OpeningPace()
+        if !given.isNew { pace.loginWorked() }
         if let failed = given.failed {
             pace.loginFailed(now: Instant(nanoseconds: 0) + .seconds(1000 - failed))
         }
