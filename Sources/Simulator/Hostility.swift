@@ -3,11 +3,13 @@ import Engine
 import Primitives
 import Session
 
-/// What a broken or hostile server does (the H cases of the catalogue). Its bytes carry tokens of nobody's, so that
-/// whoever gets them is known.
+/// What a broken or hostile server does (the H cases of the catalogue). Its bytes carry tokens of nobody's,
+/// so that whoever gets them is known.
 enum Hostility: CaseIterable {
-    // Behind a whole answer, in one piece with its ReadyForQuery: whoever asked has its answer and must live on.
-    case extraReady, extraResult, extraError, extraNotice, extraNotification, half, unknownType, authentication, key
+    // Behind a whole answer, in one piece with its ReadyForQuery: whoever asked has its answer and must live
+    // on.
+    case extraReady, extraResult, extraError, extraNotice, extraNotification, half, unknownType,
+        authentication, key
     case shortLength
     // Within an answer: whoever asked may be harmed, nobody else.
     case badStatus, longReady, bareReady, diesInRow, copyBoth, copyIn, silence

@@ -21,6 +21,7 @@ struct Knobs {
         hostile = scenario["hostile"]
         lateTimers = scenario["late_timers"]
         horizon = scenario["calm_at"] + scenario["patience"]
-        sessionsLimit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
+        sessionsLimit =
+            max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
     }
 }

@@ -1,7 +1,7 @@
 import Primitives
 
-/// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off, so that
-/// rare combinations meet undisturbed.
+/// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off,
+/// so that rare combinations meet undisturbed.
 extension Scenario {
     package static func make(seed: UInt64) -> Scenario {
         var scenario = Scenario(seed: seed)

@@ -5,8 +5,10 @@ import Primitives
 struct ScriptMaker {
     /// What a script may contain; a seed switches about half of it off.
     enum Feature: String, CaseIterable {
-        case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
-        case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
+        case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors,
+            transactions
+        case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests,
+            strangers
         case mixed, terminates, unnamedAgain, huge, logins, longMessages
     }
 
@@ -28,7 +30,9 @@ struct ScriptMaker {
 
     func does(_ feature: Feature) -> Bool { features.contains(feature) }
     /// A feature that is on, one time in so many.
-    mutating func does(_ feature: Feature, in chance: Int) -> Bool { does(feature) && random.below(chance) == 0 }
+    mutating func does(_ feature: Feature, in chance: Int) -> Bool {
+        does(feature) && random.below(chance) == 0
+    }
 
     /// Statements outlive their batch only where they are followed, or where the server stays.
     var keepsStatements: Bool {
@@ -43,7 +47,8 @@ struct ScriptMaker {
     mutating func make() -> Scenario.ClientScript {
         var script = Scenario.ClientScript(number: number, startsAt: random.below(30_000))
         if !does(.discards), random.below(4) == 0 {
-            script.wishes = [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
+            script.wishes =
+                [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
         }
         if scenario["many_pools"] > 0 {
             script.database = ["one", "two", "three", "auto1"][random.below(4)]
@@ -81,7 +86,8 @@ struct ScriptMaker {
     private mutating func cancel() {
         for _ in 0...random.below(2) {
             steps.append(
-                .cancel(after: random.below(20_000), rightKey: random.below(4) > 0, waits: random.below(3) > 0))
+                .cancel(
+                    after: random.below(20_000), rightKey: random.below(4) > 0, waits: random.below(3) > 0))
         }
     }
 
@@ -102,7 +108,11 @@ struct ScriptMaker {
             huge()
         } else if does(.pipeline, in: 4) {
             for _ in 0...(1 + random.below(random.below(4) == 0 ? 19 : 4)) {
-                if does(.extended), random.below(3) > 0 { batch(inTransaction) } else { simple(inTransaction) }
+                if does(.extended), random.below(3) > 0 {
+                    batch(inTransaction)
+                } else {
+                    simple(inTransaction)
+                }
             }
         } else if kind < 2, does(.copyIn) {
             copyIn()

@@ -1,6 +1,7 @@
 import Primitives
 
-/// An application: follows its script, and compares every answer with what an ideal server of its own would say.
+/// An application: follows its script, and compares every answer with what an ideal server of its own would
+/// say.
 final class SimulatedClient {
     enum Phase { case notYet, loggingIn, running, awaiting, resting, ended }
 

@@ -62,7 +62,10 @@ extension World {
         note("put", link.packed, UInt64(view.count))
         mix(view)
         guard let cable = cable(link) else { return found("O7 bytes for a link that is gone: \(link.shown)") }
-        say("  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) \(Array(view.rawBuffer).shown)")
+        say(
+            "  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) "
+                + Array(view.rawBuffer).shown
+        )
         if case .server(let server) = cable.far { checkPut(view, on: server, cable, from: source) }
         if cable.farIsGone { return }
         cable.outgoing.append(view)

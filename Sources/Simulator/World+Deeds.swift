@@ -58,7 +58,8 @@ extension World {
     }
 
     func newSnapshot() -> Snapshot {
-        snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]), host: host, hasTwo: hasTwo)
+        snapshot = scenario.snapshot(
+            poolSize: max(1, scenario["pool_size_later"]), host: host, hasTwo: hasTwo)
         return snapshot
     }
 
@@ -88,7 +89,9 @@ extension World {
 
     private func killClient() {
         let logged = clients.filter { $0.cable?.isOpen == true }
-        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else { return }
+        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else {
+            return
+        }
         tell { $0.kill(id, now: $1, into: &$2) }
     }
 

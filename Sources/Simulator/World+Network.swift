@@ -48,7 +48,10 @@ extension World {
         guard cable.isOpen, !cable.isPaused else { return }
         if !cable.arrived.isEmpty {
             note("offer", cable.link.packed, UInt64(cable.arrived.count))
-            say("offer \(cable.link.shown) \(Array(cable.arrived.slice(0, min(200, cable.arrived.count))).shown)")
+            say(
+                "offer \(cable.link.shown) "
+                    + Array(cable.arrived.slice(0, min(200, cable.arrived.count))).shown
+            )
             verdict.events += 1
             actions.removeAll()
             beingRead = cable
@@ -58,11 +61,15 @@ extension World {
                 carryOut(from: view, source: cable)
                 return used
             }
-            if used < 0 || used > cable.arrived.count { return found("O8 the engine used \(used) bytes of less") }
+            if used < 0 || used > cable.arrived.count {
+                return found("O8 the engine used \(used) bytes of less")
+            }
             beingRead = nil
             noteGrant(cable.link)
             cable.arrived.removeFirst(used)
-            if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
+            if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty {
+                found("O3 a server was lent on with unread bytes")
+            }
             if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty {
                 asker.server = servers.last { serves($0, asker.target) }
             }

@@ -16,9 +16,9 @@ package struct Verdict {
 
 /// Virtual time, a virtual network, a model PostgreSQL and scripted clients around the production engine.
 ///
-/// The world tells the engine facts and carries out its actions, as the driver does (`Switchboard`, `Action`); it
-/// looks into the engine only where an oracle says so. Verbs: `+Actions`, `+Network`, `+Clients`, `+Servers`,
-/// `+Oracles`.
+/// The world tells the engine facts and carries out its actions, as the driver does (`Switchboard`,
+/// `Action`); it looks into the engine only where an oracle says so. Verbs: `+Actions`, `+Network`,
+/// `+Clients`, `+Servers`, `+Oracles`.
 package final class World {
     let scenario: Scenario
     let permitted: Permitted
@@ -87,7 +87,8 @@ package final class World {
             userID: 1, listenPort: 6432, version: "pglido simulated", startSeconds: 1_700_000_000,
             startInstant: World.start)
         engine = Switchboard(
-            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start)
+            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start
+        )
     }
 
     /// The engine's clock does not start at zero.
@@ -144,7 +145,8 @@ package final class World {
         case .statementDone(let server, let number): statementDone(server, number)
         case .opened(let request): opened(request)
         case .welcome(let server): welcome(server)
-        case .cancel(let client, let rightKey, let waits): askCancel(of: client, rightKey: rightKey, waits: waits)
+        case .cancel(let client, let rightKey, let waits):
+            askCancel(of: client, rightKey: rightKey, waits: waits)
         case .cancelHits(let server): cancelHits(server)
         case .deed(let what): if !isCalm { perform(what) }
         case .calm: calm()
@@ -163,7 +165,10 @@ package final class World {
     /// Cuts the cycles of references, so that the world goes.
     private func letGo() {
         for client in clients { client.cable = nil }
-        for server in servers { server.cable = nil; server.victim = nil }
+        for server in servers {
+            server.cable = nil
+            server.victim = nil
+        }
         heap = EventHeap()
         followUps.removeAll()
     }
@@ -190,7 +195,9 @@ package final class World {
     }
 
     @inline(__always)
-    func mix(_ value: UInt64) { verdict.hash = (verdict.hash ^ value) &* 0x0000_0100_0000_01B3 &+ (verdict.hash >> 29) }
+    func mix(_ value: UInt64) {
+        verdict.hash = (verdict.hash ^ value) &* 0x0000_0100_0000_01B3 &+ (verdict.hash >> 29)
+    }
 
     func mix(_ view: ByteView) {
         var offset = 0
