@@ -52,9 +52,11 @@ def out_of_files(ground, seconds):
     eventually(lambda: _served(pooler), "a new client is served", 3)
     healed = time.monotonic() - began
     ground.verdict_of(pooler, report)
-    assert spent < 0.2, f"{spent:.0%} of a processor while out of descriptors"
-    assert healed < 1.2, f"healed only after {healed:.1f} s"
-    return summary(report, crowd=len(crowd), processor=f"{spent:.0%}", healed=f"{healed:.2f} s")
+    told = summary(report, crowd=len(crowd), processor=f"{spent:.0%}", healed=f"{healed:.2f} s")
+    assert spent < 0.2, f"spins while out of descriptors: {told}"
+    assert healed < 1.2, f"heals too late: {told}"
+    return told
+
 
 
 def _clients(pooler):
