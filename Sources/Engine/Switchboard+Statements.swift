@@ -185,7 +185,7 @@ extension Switchboard {
         into actions: inout ActionList
     ) -> Step {
         guard let (portal, name, names) = ClientMessage.bind(message.body) else {
-            if !message.isWhole, message.length <= Limits.heldMessageBytes { return .wait }
+            if !message.isWhole, message.present < Limits.heldMessageBytes { return .wait }
             refuse(client, .brokenParse, now: now, into: &actions)
             return .gone
         }
