@@ -120,6 +120,7 @@ extension World {
             }
         }
         touched.removeAll(keepingCapacity: true)
+        hasOpened = false
         checkAfterEvent()
         var rounds = 0
         while !followUps.isEmpty, verdict.finding == nil {

@@ -78,6 +78,9 @@ extension World {
             if cable.link.isClient { return }
         case .asker(let asker):
             let owner = asker.target.number
+            if asker.server == nil, hasOpened, cable === beingRead, asker.waits {
+                found("O4 whoever cancelled client \(owner) was told when the cancel was being sent")
+            }
             guard let server = asker.server, server.cancelsUnderWay > 0, serves(server, asker.target) else {
                 return
             }

@@ -5,7 +5,7 @@ import Primitives
 extension World {
     func open(_ server: ServerID, _ endpoint: Endpoint) {
         serverNumbers += 1
-        openRequests += 1
+        hasOpened = true
         note("open", LinkID.server(server).packed, 0)
         say("  open \(LinkID.server(server).shown)")
         let request = OpenRequest(server: server, endpoint: endpoint, number: serverNumbers)

@@ -43,8 +43,8 @@ package final class World {
     /// By slot of the handle.
     var clientCables: [Cable?] = []
     var serverCables: [Cable?] = []
-    /// Every cable that may still carry something, for the accounting.
-    var openRequests = 0
+    /// The list being carried out has asked for a connection.
+    var hasOpened = false
     var unopened: [OpenRequest] = []
     var followUps: [FollowUp] = []
     var touched: [Cable] = []
