@@ -164,7 +164,7 @@ extension Switchboard {
     mutating func releaseIfFree(
         _ server: ServerID, of client: ClientID, now: Instant, into actions: inout ActionList
     ) {
-        guard servers[server].isFree, clients[client].restBytes == 0, clients[client].pin == nil,
+        guard servers[server].isFree, clients[client].restBytes == 0, !clients[client].unnamed.isPinned,
             pools[servers[server].pool].settings.mode.releasesBetweenTransactions
         else { return }
         detach(client, from: server, into: &actions)

@@ -426,7 +426,7 @@ extension Switchboard {
         let mode = pools[servers[server].pool].settings.mode
         if servers[server].status != .idle { return !mode.allowsTransactionBlocks }
         if closesFast(server) { return true }
-        return mode.releasesBetweenTransactions && clients[client].pin == nil
+        return mode.releasesBetweenTransactions && !clients[client].unnamed.isPinned
             && clients[client].restBytes == 0
     }
 

@@ -434,6 +434,7 @@ extension Switchboard {
         if servers[server].phase != .ready {
             loginFailed(server, Refusal("server conn crashed?"), now: now, into: &actions)
         }
+        servers[server].holds = []
         if let client = servers[server].client {
             let isInMessage =
                 servers[server].restBytes > 0 && servers[server].rest == .relay || servers[server].saidFatal

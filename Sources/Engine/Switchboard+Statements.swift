@@ -128,10 +128,16 @@ extension Switchboard {
         _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
         into actions: inout ActionList
     ) -> Step {
-        let drops = dropUnnamed(of: client, on: server)
+        let segment = servers[server].replies.segment
+        guard clients[client].unnamed.meaning(segment: segment) != nil else {
+            return wait(for: server, client, into: &actions)
+        }
+        unnamedLeaves(server)
         servers[server].statements.setUnnamed(ExpectedReply.none, .unknown)
-        clients[client].pin = "unnamed statement too long to remember"
-        expect(ExpectedReply(.parseUnnamed, name: drops), of: client, from: server, now: now)
+        changeUnnamed(of: client, to: UnnamedStatement.tooLong, segment: segment)
+        let reply = ExpectedReply(
+            .parseUnnamed, statement: UnnamedStatement.tooLong, name: ExpectedReply.unnamed)
+        expect(reply, of: client, from: server, now: now)
         return relay(message, from: client, to: server, into: &actions)
     }
 
@@ -349,11 +355,11 @@ extension Switchboard {
     private mutating func prepareUnnamed(
         for client: ClientID, on server: ServerID, now: Instant, into actions: inout ActionList
     ) -> Prepared {
-        guard clients[client].pin == nil else { return .asItIs }
         guard let wanted = clients[client].unnamed.meaning(segment: servers[server].replies.segment) else {
             _ = wait(for: server, client, into: &actions)
             return .wait
         }
+        if wanted == UnnamedStatement.tooLong { return .asItIs }
         let (present, presence) = servers[server].statements.unnamed
         if wanted == present, presence != .unknown {
             if case .underWay(let other) = presence, other != servers[server].replies.segment {
@@ -518,17 +524,15 @@ extension Switchboard {
     /// The client's unnamed statement is to become another one; `statement` is held by the ledger entry.
     private mutating func changeUnnamed(of client: ClientID, to statement: UInt32, segment: UInt32) {
         statements.letGo(clients[client].unnamed.pending)
-        if statement != ExpectedReply.none { statements.hold(again: statement) }
+        if statement < UnnamedStatement.tooLong { statements.hold(again: statement) }
         clients[client].unnamed.pending = statement
         clients[client].unnamed.segment = segment
         clients[client].unnamed.changes += 1
-        clients[client].pin = nil
     }
 
     /// A request is being sent that ends the unnamed statement. What the ledger entry has to say of it.
     mutating func dropUnnamed(of client: ClientID, on server: ServerID) -> UInt32 {
         unnamedLeaves(server)
-        clients[client].pin = nil
         if clients[client].unnamed.isAbsent { return ExpectedReply.none }
         changeUnnamed(of: client, to: ExpectedReply.none, segment: servers[server].replies.segment)
         return ExpectedReply.unnamed

@@ -48,8 +48,6 @@ public struct ClientSession: ~Copyable {
     /// Names of prepared statements; `nil` until it uses one.
     public var statements: ClientStatements?
     public var unnamed = UnnamedStatement()
-    /// Why it keeps its server beyond the transaction.
-    public var pin: StaticString?
 
     public var consoleRights = ConsoleRights.stats
     /// The socket's send queue holds bytes for this client.
@@ -103,13 +101,19 @@ public enum ConsoleRights: Equatable, Sendable { case admin, stats }
 /// What a client's unnamed statement stands for. As with names (`ClientStatements`), a change takes effect
 /// when the server has reached it; until then it is pending, in one segment of the pipeline.
 public struct UnnamedStatement: Sendable {
-    /// A statement, or `ExpectedReply.none`.
+    /// In place of a statement: its text was too long to remember. The client keeps the server that has it.
+    public static let tooLong = UInt32.max - 2
+
+    /// A statement, `ExpectedReply.none`, or `tooLong`.
     public var committed = ExpectedReply.none
     public var pending = ExpectedReply.none
     public var segment: UInt32 = 0
     public var changes: UInt32 = 0
 
     public init() {}
+
+    /// Only the server it was sent to knows it.
+    public var isPinned: Bool { committed == Self.tooLong || pending == Self.tooLong }
 
     /// There is no such statement, and none to come.
     public var isAbsent: Bool { committed == ExpectedReply.none && changes == 0 }

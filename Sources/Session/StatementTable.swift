@@ -27,7 +27,7 @@ public struct StatementTable: ~Copyable {
     public mutating func hold(again statement: UInt32) { definitions.hold(again: statement) }
 
     public mutating func letGo(_ statement: UInt32) {
-        if statement != ExpectedReply.none { definitions.letGo(statement) }
+        if statement < UnnamedStatement.tooLong { definitions.letGo(statement) }
     }
 
     public func definition(_ statement: UInt32) -> ByteString { definitions.bytes(statement) }

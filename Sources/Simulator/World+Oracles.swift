@@ -260,7 +260,7 @@ extension World {
             }
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
                 client.ideal.input.isEmpty, !client.ideal.hasOpenBatch, !client.ideal.skips, !client.isHarmed,
-                !client.isAdmin, engine.clients[id].pin == nil
+                !client.isAdmin, !engine.clients[id].unnamed.isPinned
             {
                 sayWhoHasWhat()
                 found("O9 idle client \(client.number) in slot \(slot) keeps its server")
