@@ -49,6 +49,9 @@ let package = Package(
         // row 7
         pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
+        pure(
+            "Fuzzers",
+            ["Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine", "Console"]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
@@ -56,6 +59,7 @@ let package = Package(
                 .unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections"], .when(configuration: .release))
             ]),
         .executableTarget(name: "simulate", dependencies: ["Primitives", "Simulator"], swiftSettings: house),
+        .executableTarget(name: "fuzz", dependencies: ["Primitives", "Fuzzers"], swiftSettings: house),
         tests("Primitives", ["Primitives"]),
         tests("Wire", ["Primitives", "Wire"]),
         tests("Pool", ["Primitives", "Pool"]),
@@ -69,4 +73,5 @@ let package = Package(
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
+        tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])

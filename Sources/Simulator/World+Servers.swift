@@ -132,7 +132,7 @@ extension World {
                 break loop
             case .message: server.backend.takeMessage()
             case .statement(let span):
-                let slowness = isCalm ? 0 : scenario["slowness"]
+                let slowness = isCalm ? 0 : knobs.slowness
                 let cost = span + UInt64(slowness > 0 ? server.random.below(slowness) : 0)
                 if cost == 0 {
                     server.backend.execute()

@@ -1,0 +1,3 @@
+import Glibc
+
+exit(FuzzCommand(arguments: Array(CommandLine.arguments.dropFirst())).run())
