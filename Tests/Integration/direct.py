@@ -20,6 +20,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -457,6 +458,7 @@ def main():
     options.add_argument("--script", help="play one script from this file instead")
     options.add_argument("--keep-going", action="store_true", help="do not stop at the first difference")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that an ended run takes its servers with it
     room = Path(tempfile.mkdtemp(prefix="pglido-direct-", dir="/tmp"))
     try:
         sys.exit(_compare(room, chosen))
