@@ -16,9 +16,11 @@ Answers are compared byte for byte, client by client, save what `permitted` name
 import argparse
 import ast
 import itertools
+import os
 import random
 import re
 import shutil
+import signal
 import struct
 import sys
 import tempfile
@@ -456,6 +458,7 @@ def main():
     options.add_argument("--script", help="play one script from this file instead")
     options.add_argument("--keep-going", action="store_true", help="do not stop at the first difference")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that an ended run takes its servers with it
     room = Path(tempfile.mkdtemp(prefix="pglido-direct-", dir="/tmp"))
     try:
         sys.exit(_compare(room, chosen))
@@ -464,6 +467,7 @@ def main():
 
 
 def _compare(room, chosen):
+    os.environ.setdefault("PYTEST_XDIST_WORKER", "gw11")  # ports of our own beside a run of the tests
     from cluster import Cluster, Database
     from machine import PORTS, give_to_owner, pooler_binary
     from pooler import Pooler

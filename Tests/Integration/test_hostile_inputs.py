@@ -23,11 +23,15 @@ from fakeserver import READY, FakeServer, result
 from hostile_cases import (
     CANARY, CASES, DIRECT, ELSEWHERE, GOOD, KNOWN, LEFT_OUT, RECENT, SERVER_CASES, Case,
 )
+from machine import pooler_binary
 from pooler import Pooler, ask
 from waiting import eventually
 from wire import (
     SYNC, Closed, Wire, bind, cancel_request, close, errors, execute, kinds, parse, query, rows, startup,
 )
+
+# Against PgBouncer only the reactions are compared, in one piece: it holds few of the checks.
+IS_PGBOUNCER = "pgbouncer" in pooler_binary().name
 
 ROUNDS = 6
 SPARE_BYTES = 64 << 10
@@ -316,7 +320,7 @@ def _fails(wire):
 )
 def test_case(case, venues, database, request):
     """The expected reaction in every delivery, and the six checks."""
-    if (reason := KNOWN.get(case.id)) is not None:
+    if (reason := KNOWN.get(case.id)) is not None and not IS_PGBOUNCER:
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     venue = venues(case.place)
     direct = {}
@@ -324,6 +328,9 @@ def test_case(case, venues, database, request):
         if case.expect.what == "direct" and glued not in direct:
             direct[glued], wire = play(case, database.port, pieces, glued, database.name)
             wire.close()
+    if IS_PGBOUNCER:
+        _deliver(case, venue, ("whole", [case.data], False), direct)
+        return
     before = Before(venue)
     for delivery in deliveries(case):
         _deliver(case, venue, delivery, direct)
@@ -431,6 +438,8 @@ def test_every_number_has_its_place():
 def watched(venues):
     """The trusting pooler, checked after a test that is more than bytes."""
     venue = venues("inside")
+    if IS_PGBOUNCER:
+        pytest.skip("the checks are ours")
     before = Before(venue)
     yield venue.pooler
     before.check(CASES[0]._replace(place="inside"), 1000)
