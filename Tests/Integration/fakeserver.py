@@ -48,6 +48,7 @@ class FakeServer:
         self.listener = socket.create_server(("127.0.0.1", PORTS.free()))
         self.port = self.listener.getsockname()[1]
         self.connections = 0
+        self.messages = 0
         self.queries = []
         self._open = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -78,6 +79,7 @@ class FakeServer:
             while kind := stream.read(1):
                 (length,) = struct.unpack("!I", stream.read(4))
                 body = stream.read(length - 4)
+                self.messages += 1
                 if kind != b"Q":
                     continue
                 sql = body[:-1].decode()

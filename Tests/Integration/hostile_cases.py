@@ -69,7 +69,7 @@ ENTERS, DIRECT = Expect("enters"), Expect("direct")
 BAD_HEADER, LAYOUT = fatal("bad packet header"), fatal("invalid startup packet layout")
 UNKNOWN, UNREADABLE = fatal("unknown pkt"), fatal("failed to parse packet")
 
-USER = b"user\0trusty\0database\0app\0"
+USER = b"user\0trusty\0database\0recorded\0"  # a server that records; see g6
 
 
 def begin(body, code=PROTOCOL_3_0):
@@ -91,8 +91,8 @@ FIRST = [
     ("A6", "no final terminator", begin(USER), LAYOUT),
     ("A7", "terminator early", begin(USER + b"\0junk"), LAYOUT),
     ("A8", "key without value", begin(USER + b"options\0"), LAYOUT),
-    ("A9", "no user", begin(b"database\0app\0\0"), fatal("no username supplied")),
-    ("A10", "empty user", begin(b"user\0\0database\0app\0\0"), fatal("no username supplied")),
+    ("A9", "no user", begin(b"database\0recorded\0\0"), fatal("no username supplied")),
+    ("A10", "empty user", begin(b"user\0\0database\0recorded\0\0"), fatal("no username supplied")),
     ("A11", "protocol 2.0", begin(USER + b"\0", 131072), fatal("old V2 protocol not supported")),
     ("A12", "protocol 4.0", begin(USER + b"\0", 4 << 16), BAD_HEADER),
     ("A13", "protocol 3.2", begin(USER + b"\0", PROTOCOL_3_2), ENTERS),
@@ -118,7 +118,7 @@ FIRST = [
     ("A29", "unknown protocol option", begin(USER + b"_pq_.x\0y\0\0"), ENTERS),
     (
         "A31", "client_encoding with SQL",
-        begin(USER + b"client_encoding\0UTF8'; select 1; --\0\0"), Expect("fails later"),
+        begin(b"user\0trusty\0database\0app\0client_encoding\0UTF8'; select 1; --\0\0"), Expect("fails later"),
     ),
     (
         "A32", "options, foreign",
@@ -129,10 +129,10 @@ FIRST = [
         begin(USER + b"options\0-c x=\\\0\0"), fatal("unsupported startup parameter"),
     ),
     ("A32", "options, no value", begin(USER + b"options\0-c\0\0"), fatal()),
-    ("A34", "user that is no UTF-8", begin(b"user\0\xff\0database\0app\0\0"), CLOSES),
-    ("A37", "user of 200 bytes", startup("u" * 200, "app"), fatal("username too long")),
+    ("A34", "user that is no UTF-8", begin(b"user\0\xff\0database\0recorded\0\0"), CLOSES),
+    ("A37", "user of 200 bytes", startup("u" * 200, "recorded"), fatal("username too long")),
     ("A38", "database of 100 bytes", startup("trusty", "d" * 100), fatal("no such database")),
-    ("A40", "user that forges the log", begin(b"user\0a\nLOG forged\x1b[31m\r\0database\0app\0\0"), CLOSES),
+    ("A40", "user that forges the log", begin(b"user\0a\nLOG forged\x1b[31m\r\0database\0recorded\0\0"), CLOSES),
     (
         "A41", "application_name with control bytes",
         begin(USER + b"application_name\0" + b"\x1b\n\r" * 3000 + b"\0\0"), ENTERS,
@@ -146,12 +146,12 @@ FIRST = [
     ("D2", "cancel, no key", cancel_request(b""), SILENT),
     ("D3", "cancel, 256-byte key", cancel_request(b"k" * 256), SILENT),
     ("D11", "cancel and bytes behind it", cancel_request(b"unknown!") + b"X garbage" * 100, SILENT),
-    ("D11", "cancel and a startup behind it", cancel_request(b"unknown!") + startup("trusty", "app"), SILENT),
+    ("D11", "cancel and a startup behind it", cancel_request(b"unknown!") + startup("trusty", "recorded"), SILENT),
     ("D11", "cancel of no length", struct.pack("!II", 7, CANCEL_REQUEST), CLOSES),
 ]
 
 AT_SASL = [
-    ("A23", "startup twice", startup("visitor", "app"), fatal("client re-sent startup pkt")),
+    ("A23", "startup twice", startup("visitor", "recorded"), fatal("client re-sent startup pkt")),
     ("A25", "the first word, perhaps in the startup's segment", scram.initial(scram.client_first()), ASKED),
     ("C1", "query", query("select 1"), fatal(), True),
     ("C4", "other mechanism", scram.initial(scram.client_first(), "SCRAM-SHA-1"), fatal("invalid SASL")),
