@@ -70,9 +70,11 @@ class Mix:
             writer.close()
             await asyncio.sleep(self.dice.uniform(0.005, 0.1))
         reader, upstream = await asyncio.open_connection(*self.target)
-        upstream.write(request)
-        await reader.read()
-        upstream.close()
+        try:
+            upstream.write(request)
+            await reader.read()
+        finally:
+            upstream.close()
 
 
 class Pair:

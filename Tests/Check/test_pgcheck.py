@@ -10,16 +10,16 @@ import pytest
 HERE = Path(__file__).parent
 SECONDS = 6
 
-# fault, share of occasions, findings of which at least one must be reported
+# fault, share of occasions, mix, findings of which at least one must be reported
 FAULTS = [
-    ("swap", 0.02, ("mixups",)),
-    ("duplicate", 0.05, ("duplicates",)),
-    ("repeat", 0.01, ("duplicates", "foreign")),
-    ("cancel", 0.5, ("bystanders",)),
-    ("drop", 0.02, ("wrong",)),
-    ("notice", 0.02, ("mixups",)),
-    ("inject", 0.02, ("wrong", "unexpected", "foreign")),
-    ("stall", 0.002, ("hangs",)),
+    ("swap", 0.05, "simple,extended,prepared,error", ("mixups",)),
+    ("duplicate", 0.2, "once,simple", ("duplicates",)),
+    ("repeat", 0.02, "simple,extended,pipeline", ("duplicates", "foreign")),
+    ("cancel", 0.5, "cancel", ("bystanders",)),
+    ("drop", 0.05, "simple,extended,prepared,notice", ("wrong",)),
+    ("notice", 0.05, "notice,simple", ("mixups",)),
+    ("inject", 0.05, "simple,extended,pipeline,transaction", ("wrong", "unexpected", "foreign")),
+    ("stall", 0.01, "simple,error,transaction", ("hangs",)),
 ]
 
 
@@ -42,14 +42,14 @@ def mix(ground):
         process.wait()
 
 
-@pytest.mark.parametrize("fault, share, kinds", FAULTS, ids=[f[0] for f in FAULTS])
-def test_fault_is_reported(ground, mix, fault, share, kinds):
+@pytest.mark.parametrize("fault, share, kinds_of_requests, findings", FAULTS, ids=[f[0] for f in FAULTS])
+def test_fault_is_reported(ground, mix, fault, share, kinds_of_requests, findings):
     """Within seconds, and by its name."""
     port = mix("--fault", fault, "--share", str(share))
-    check = ground.check(port, SECONDS, "--patience", "4", clients=8)
+    check = ground.check(port, SECONDS, "--patience", "4", "--mix", kinds_of_requests, clients=8)
     report = check.report()
     assert check.process.returncode == 1
-    assert any(report[kind] for kind in kinds), report
+    assert any(report[kind] for kind in findings), report
 
 
 def test_honest_proxy(ground, mix):
