@@ -1,4 +1,4 @@
-import Config
+import Engine
 import Primitives
 import Wire
 
@@ -34,12 +34,21 @@ enum ClientFraming {
             if delivery == .whole, option == 0 { forwards(rig, stream) }
             rig.finish()
             if let finding = rig.finding { return .finding("\(delivery): \(finding)") }
-            if let first, let text = difference(first, told) { return .finding("split: \(delivery): \(text)") }
+            if !Self.announcesTooMuch(stream), let first, let text = difference(first, told) {
+                return .finding("split: \(delivery): \(text)")
+            }
             first = first ?? told
         }
         let rig = talk(stream, option, Delivery.random.pieces(stream.count, seed: ~digest), answersAtOnce: true)
         rig.finish()
         return rig.finding.map { .finding("answered at once: \($0)") } ?? .fine
+    }
+
+    /// A message that is never coming whole: it is refused or streamed, by what of it has arrived.
+    private static func announcesTooMuch(_ stream: Bytes) -> Bool {
+        let tail = Cutter(stream).tail
+        guard tail.count >= 5 else { return false }
+        return tail[1..<5].reduce(0) { $0 << 8 | Int($1) } > Limits.heldMessageBytes
     }
 
     private static func talk(_ stream: Bytes, _ option: Int, _ pieces: [Int], answersAtOnce: Bool) -> Rig {
@@ -181,8 +190,9 @@ enum ServerFraming {
             if let finding = rig.finding { return .finding("\(delivery): \(finding)") }
             // When somebody else may have got the server, what comes next depends on when it comes.
             if hasRival { continue }
-            if let first, let text = difference(first, told.mapValues(withoutRemarks)) { return .finding("split: \(delivery): \(text)") }
-            first = first ?? told.mapValues(withoutRemarks)
+            let heard = told.filter { $0.key.hasPrefix("client") }.mapValues(withoutRemarks)
+            if let first, let text = difference(first, heard) { return .finding("split: \(delivery): \(text)") }
+            first = first ?? heard
         }
         return .fine
     }
@@ -190,8 +200,6 @@ enum ServerFraming {
     /// Behind the last ReadyForQuery a remark reaches a client only if it comes before the server has left.
     private static func withoutRemarks(_ sent: Bytes) -> Bytes {
         let cut = Cutter(sent)
-        // A server's link begins with a StartupMessage: it has no remarks to lose.
-        if sent.first == 0 { return sent }
         return cut.pieces.filter { ![0x4E, 0x53, 0x41].contains($0.kind) }.flatMap(\.bytes) + cut.tail
     }
 
