@@ -9,7 +9,8 @@ enum ClientFraming {
         ByteString(Message.query("commit")), ByteString(Message.query("error")),
         ByteString(Message.query("copyin")), ByteString(Message.query("copyout")),
         ByteString(Message.query("deallocate x")), ByteString(Message.query("discard all")),
-        ByteString(Message.typed("P", text: "x~select 1~~~")), ByteString(Message.typed("P", text: "~begin~~~")),
+        ByteString(Message.typed("P", text: "x~select 1~~~")),
+        ByteString(Message.typed("P", text: "~begin~~~")),
         ByteString(Message.typed("P", text: "y~error~~~")), ByteString(Message.typed("B", text: "~x~~~~~~~")),
         ByteString(Message.typed("B", text: "~~~~~~~~")), ByteString(Message.typed("D", text: "Sx~")),
         ByteString(Message.typed("D", text: "P~")), ByteString(Message.typed("E", text: "~~~~~")),
@@ -39,7 +40,8 @@ enum ClientFraming {
             }
             first = first ?? told
         }
-        let rig = talk(stream, option, Delivery.random.pieces(stream.count, seed: ~digest), answersAtOnce: true)
+        let rig = talk(
+            stream, option, Delivery.random.pieces(stream.count, seed: ~digest), answersAtOnce: true)
         rig.finish()
         return rig.finding.map { .finding("answered at once: \($0)") } ?? .fine
     }
@@ -85,12 +87,15 @@ enum ClientFraming {
             wanted.append(piece)
         }
         var next = 0
-        for piece in wanted where next < forwarded.pieces.count && piece == forwarded.pieces[next] { next += 1 }
+        for piece in wanted where next < forwarded.pieces.count && piece == forwarded.pieces[next] {
+            next += 1
+        }
         // What the pooler itself says when the client has left.
         let ours = [Message.query("DISCARD ALL"), Message.typed("X")]
         let extra = forwarded.pieces.dropFirst(next).filter { !ours.contains($0.bytes) }
         if let odd = extra.first {
-            rig.found("forwarding: the server was sent \(odd.bytes.shown), which the client did not say there")
+            rig.found(
+                "forwarding: the server was sent \(odd.bytes.shown), which the client did not say there")
         }
         if rig.links[0].isAlive {
             let passed = forwarded.pieces.count { "QPBDECSF".utf8.contains($0.kind) }
@@ -144,7 +149,8 @@ enum ServerFraming {
         ByteString(Message.columns), ByteString(Message.dataRow([0x31])),
         ByteString(Message.complete("SELECT 1")), ByteString(Message.complete("DISCARD ALL")),
         ByteString(Message.typed("1")), ByteString(Message.typed("2")), ByteString(Message.typed("3")),
-        ByteString(Message.typed("n")), ByteString(Message.typed("s")), ByteString(Message.typed("t", [0, 0])),
+        ByteString(Message.typed("n")), ByteString(Message.typed("s")),
+        ByteString(Message.typed("t", [0, 0])),
         ByteString(Message.typed("I")), ByteString(Message.typed("G", [0, 0, 0])),
         ByteString(Message.typed("H", [0, 0, 0])), ByteString(Message.typed("W", [0, 0, 0])),
         ByteString(Message.typed("d", text: "row")), ByteString(Message.typed("c")),
@@ -153,9 +159,12 @@ enum ServerFraming {
         ByteString(Message.typed("N", text: "SNOTICE~C00000~Mhm~~")),
         ByteString(Message.typed("A", text: "~~~~x~y~")), ByteString(Message.parameter("TimeZone", [0x31])),
         ByteString(Message.parameter("application_name", Array("x".utf8))),
-        ByteString(Message.typed("K", [0, 0, 0, 1, 0, 0, 0, 1])), ByteString(Message.typed("R", [0, 0, 0, 0])),
-        ByteString(Message.typed("R", [0, 0, 0, 3])), ByteString(Message.typed("R", [0, 0, 0, 5, 1, 2, 3, 4])),
-        ByteString(Message.typed("R", text: "~~~\u{A}SCRAM-SHA-256~~")), ByteString(Message.typed("Z", [0x58])),
+        ByteString(Message.typed("K", [0, 0, 0, 1, 0, 0, 0, 1])),
+        ByteString(Message.typed("R", [0, 0, 0, 0])),
+        ByteString(Message.typed("R", [0, 0, 0, 3])),
+        ByteString(Message.typed("R", [0, 0, 0, 5, 1, 2, 3, 4])),
+        ByteString(Message.typed("R", text: "~~~\u{A}SCRAM-SHA-256~~")),
+        ByteString(Message.typed("Z", [0x58])),
         ByteString([0x44, 0x7F, 0xFF, 0xFF, 0xFF]), ByteString([0x45, 0, 0x10, 0, 1]),
     ]
 
@@ -191,7 +200,9 @@ enum ServerFraming {
             // When somebody else may have got the server, what comes next depends on when it comes.
             if hasRival { continue }
             let heard = told.filter { $0.key.hasPrefix("client") }.mapValues(withoutRemarks)
-            if let first, let text = difference(first, heard) { return .finding("split: \(delivery): \(text)") }
+            if let first, let text = difference(first, heard) {
+                return .finding("split: \(delivery): \(text)")
+            }
             first = first ?? heard
         }
         return .fine
@@ -203,7 +214,8 @@ enum ServerFraming {
         return cut.pieces.filter { ![0x4E, 0x53, 0x41].contains($0.kind) }.flatMap(\.bytes) + cut.tail
     }
 
-    private static func play(_ rig: Rig, _ scene: UInt8, _ stream: Bytes, _ pieces: [Int]) -> [String: Bytes] {
+    private static func play(_ rig: Rig, _ scene: UInt8, _ stream: Bytes, _ pieces: [Int]) -> [String: Bytes]
+    {
         let client = rig.connect("u", "db")
         let isLogin = scene & 16 != 0
         guard rig.links.count > 1 else { return [:] }

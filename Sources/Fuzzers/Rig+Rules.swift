@@ -43,7 +43,8 @@ extension Rig {
             guard case .server(let server) = links[old.server].id, board.servers.contains(server) else {
                 continue
             }
-            let isLent = board.servers[server].epoch == old.epoch && board.servers[server].client == old.client
+            let isLent =
+                board.servers[server].epoch == old.epoch && board.servers[server].client == old.client
             if !isLent { checkRelease(old) }
         }
         var sessions = 0
