@@ -51,6 +51,20 @@ need_binary() {
   binary=$repository/.build/release/pglido
 }
 
+# The Python that runs the integration tests, with its packages; its path is left in $python.
+need_python() {
+  local venv=$repository/.build/venv wanted=$repository/Tests/Integration/requirements.txt
+  if [ ! -x "$venv/bin/pytest" ] || ! cmp -s "$wanted" "$venv/requirements.txt"; then
+    say "== Python packages"
+    rm -rf "$venv"
+    mkdir -p "$repository/.build"
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check -r "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
+  fi
+  python=$venv/bin/python
+}
+
 # PostgreSQL and pglido refuse to be root: as root everything of theirs runs as the user postgres.
 # "${drop[@]}" before a command does that and leaves the command in the same process.
 owner=$(id -un) drop=()

@@ -15,6 +15,7 @@ extension Switchboard {
         processID: UInt32, secret: ByteView, by asker: ClientID, now: Instant, into actions: inout ActionList
     ) {
         clients[asker].phase = .cancelRequest
+        clients[asker].requestAt = now
         cancelRequests += 1
         guard let client = owner(processID: processID, secret: secret) else {
             return endCancel(asker, "failed cancel request", now: now, into: &actions)
@@ -65,9 +66,11 @@ extension Switchboard {
         }
         let pool = servers[server].pool
         let size = pools[pool].settings.limits.size
-        let inUse = pools[pool].lists.sessions + pools[pool].lists[.cancelling].count
-        // A cancel may not hit a query of ours, nor use more connections than it should: it waits.
-        if servers[server].awaitsParameters || size > 0 && inUse >= size * Limits.cancelsPerPoolSize {
+        // One at a time always finds its way; more of them share what is left of twice the pool's size.
+        let carriers = pools[pool].lists[.cancelling].count
+        let room = size == 0 ? Int.max : max(1, size * Limits.cancelsPerPoolSize - pools[pool].lists.sessions)
+        // A cancel may not hit a query of ours: it waits.
+        if servers[server].awaitsParameters || carriers >= room {
             if let asker { clients[asker].cancelTarget = nil }
             waitingCancels.append((asker, client, servers[server].epoch))
             return

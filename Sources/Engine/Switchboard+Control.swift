@@ -203,7 +203,9 @@ extension Switchboard {
     ) {
         databases[database].isPaused = !databases[database].isRemoved
         for client in clientIDs
-        where clients.contains(client) && clients[client].database == database && clients[client].phase != .console {
+        where clients.contains(client) && clients[client].database == database
+            && clients[client].phase != .console
+        {
             guard clients.contains(client), clients[client].pool != nil else { continue }
             refuse(client, refusal, now: now, into: &actions)
         }
@@ -334,7 +336,9 @@ extension Switchboard {
             actions.append(.stopListening(.tcp))
             mode = .paused
             for client in clientIDs
-            where clients.contains(client) && clients[client].phase == .waiting || clients[client].phase == .awaitingWelcome {
+            where clients.contains(client) && clients[client].phase == .waiting
+                || clients[client].phase == .awaitingWelcome
+            {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }
             for pool in poolIDs where pool != consolePool { settle(pool, now: now, into: &actions) }

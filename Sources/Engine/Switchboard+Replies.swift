@@ -93,6 +93,7 @@ extension Switchboard {
         flush(&run, from: server, into: &actions)
         if let client = servers[server].client, clients[client].holds.contains(.ledger),
             servers[server].replies.count <= (clients[client].waitsForAll ? 0 : ExpectedReplies.limit / 2)
+                || servers[server].replies.copyIn == .taking
         {
             clients[client].waitsForAll = false
             unhold(client, .ledger, into: &actions)
@@ -271,7 +272,8 @@ extension Switchboard {
             if front.statement != ExpectedReply.none, front.request != .parse,
                 ServerMessage.field(0x43, of: body)?.equals("26000") == true
             {
-                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when needed.
+                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when
+                // needed.
                 if servers[server].statements.isConfirmed(front.statement) {
                     servers[server].statements.forget(front.statement)
                     statements.letGo(front.statement)

@@ -299,6 +299,9 @@ extension Switchboard {
         _ server: ServerID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
         let pool = servers[server].pool
+        let others = pools[pool].lists.sessions - pools[pool].lists[.opening].count
+        // One session ended from outside says nothing of the others.
+        if others > 0, refusal.state == "57P01" { return }
         pools[pool].pace.loginFailed(now: now)
         pools[pool].failure = refusal
         if databases[pools[pool].database].entry.loadBalanceHosts == .disable {
@@ -307,11 +310,10 @@ extension Switchboard {
         if let next = pools[pool].pace.nextAttempt(retry: pools[pool].settings.limits.loginRetry) {
             wake(pool, at: next)
         }
-        let cannotConnectNow = refusal.state == "57P03"
+        let cannotConnectNow = ["57P01", "57P02", "57P03"].contains(refusal.state)
         guard servers[server].phase == .loggingIn, !cannotConnectNow, refusal.text != "connect timeout",
             refusal.text != "server conn crashed?"
         else { return }
-        let others = pools[pool].lists.sessions - pools[pool].lists[.opening].count
         // With other servers at work "too many connections" only means that the line is served by fewer.
         if others > 0, refusal.state == "53300" { return }
         while let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {

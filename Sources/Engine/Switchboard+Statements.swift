@@ -84,7 +84,7 @@ extension Switchboard {
         let reply = ExpectedReply(.parse, statement: statement, name: number)
         expect(reply, of: client, from: server, now: now)
         actions.send(to: .server(server)) { statements.writeParse(statement, named: true, into: &$0) }
-        noteDropping(message.body, client)
+        noteDropping(message.body, client, on: server)
         return .took(message.length)
     }
 
@@ -108,7 +108,7 @@ extension Switchboard {
         changeUnnamed(of: client, to: statement, segment: segment)
         let reply = ExpectedReply(.parseUnnamed, statement: statement, name: ExpectedReply.unnamed)
         expect(reply, of: client, from: server, now: now)
-        noteDropping(definition, client)
+        noteDropping(definition, client, on: server)
         return relay(message, from: client, to: server, into: &actions)
     }
 
@@ -157,8 +157,8 @@ extension Switchboard {
         return .took(message.length)
     }
 
-    /// In a failed transaction PostgreSQL refuses nearly every text before it looks at the name: it is asked with a
-    /// name that is closed again at once.
+    /// In a failed transaction PostgreSQL refuses nearly every text before it looks at the name: it is asked
+    /// with a name that is closed again at once.
     private mutating func parseWhileFailed(
         _ message: Message, _ definition: ByteView, from client: ClientID, to server: ServerID,
         _ now: Instant, into actions: inout ActionList
@@ -185,7 +185,7 @@ extension Switchboard {
         into actions: inout ActionList
     ) -> Step {
         guard let (portal, name, names) = ClientMessage.bind(message.body) else {
-            if !message.isWhole, message.length <= Limits.heldMessageBytes { return .wait }
+            if !message.isWhole, message.present < Limits.heldMessageBytes { return .wait }
             refuse(client, .brokenParse, now: now, into: &actions)
             return .gone
         }
@@ -567,8 +567,9 @@ extension Switchboard {
     }
 
     /// A statement that may drop others is being prepared: its Execute will be waited for.
-    private mutating func noteDropping(_ definition: ByteView, _ client: ClientID) {
-        if clients[client].statements != nil, mayDrop(definition) { clients[client].preparesDropping = true }
+    private mutating func noteDropping(_ definition: ByteView, _ client: ClientID, on server: ServerID) {
+        guard clients[client].statements != nil || servers[server].statements.count > 0 else { return }
+        if mayDrop(definition) { clients[client].preparesDropping = true }
     }
 
     /// Holds a client whose request may drop the statements that its next requests name, until it is
@@ -576,7 +577,7 @@ extension Switchboard {
     mutating func waitIfDropping(
         _ message: Message, _ client: ClientID, _ server: ServerID, into actions: inout ActionList
     ) {
-        guard clients[client].statements != nil else { return }
+        guard clients[client].statements != nil || servers[server].statements.count > 0 else { return }
         let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
         guard drops, servers[server].replies.count > 0 else { return }
         clients[client].preparesDropping = false
@@ -666,7 +667,8 @@ extension Switchboard {
 /// Recognises `DEALLOCATE [PREPARE] name` as a whole query; anything else, and anything doubtful, is not it.
 enum DeallocateText {
     static func name(_ body: ByteView) -> ByteString? {
-        guard let first = body[0], first.asciiLowercased == 0x64 || first <= 0x20,
+        guard let first = body[0],
+            first.asciiLowercased == 0x64 || first <= 0x20 || first == 0x2D || first == 0x2F,
             let text = body.cString(at: 0), text.next == body.count, text.bytes.count <= 256
         else { return nil }
         var words = Words(text: text.bytes)
@@ -700,7 +702,28 @@ enum DeallocateText {
         }
 
         mutating func skipBlanks() {
-            while let byte = text[offset], byte == 0x20 || (0x09...0x0D).contains(byte) { offset += 1 }
+            while let byte = text[offset] {
+                if byte == 0x20 || (0x09...0x0D).contains(byte) {
+                    offset += 1
+                } else if byte == 0x2D, text[offset + 1] == 0x2D {
+                    offset = text.firstIndex(of: 0x0A, from: offset) ?? text.count
+                } else if byte == 0x2F, text[offset + 1] == 0x2A, let end = endOfComment() {
+                    offset = end
+                } else {
+                    return
+                }
+            }
+        }
+
+        /// Behind a `/* … */` that holds no other; `nil` for anything doubtful.
+        private func endOfComment() -> Int? {
+            var place = offset + 2
+            while let star = text.firstIndex(of: 0x2A, from: place) {
+                if text[star - 1] == 0x2F, star > offset + 1 { return nil }
+                if text[star + 1] == 0x2F { return star + 2 }
+                place = star + 1
+            }
+            return nil
         }
 
         /// A plain identifier, folded to lower case, or a quoted one as it stands.

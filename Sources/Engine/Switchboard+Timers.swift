@@ -119,6 +119,11 @@ extension Switchboard {
                 wake(client, at: clients[client].requestAt + span)
             }
         case .cancelRequest:
+            let span = snapshot.global.cancelWaitTimeout
+            if span.isZero { return }
+            guard now >= clients[client].requestAt + span else {
+                return wake(client, at: clients[client].requestAt + span)
+            }
             forget(client, because: "cancel_wait_timeout", told: false, now: now, into: &actions)
             actions.append(.close(.client(client)))
         case .console:
@@ -277,8 +282,8 @@ extension Switchboard {
         endWaits(now: now, into: &actions)
     }
 
-    /// `pool_idle_timeout`: a pool that nobody has used for that long is forgotten, unless it keeps a minimum of
-    /// servers without clients.
+    /// `pool_idle_timeout`: a pool that nobody has used for that long is forgotten, unless it keeps a minimum
+    /// of servers without clients.
     private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.poolIdleTimeout
         guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,

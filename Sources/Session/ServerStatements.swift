@@ -45,7 +45,9 @@ public struct ServerStatements: ~Copyable {
 
     public func has(_ statement: UInt32) -> Bool { places[statement] != nil }
 
-    public func isConfirmed(_ statement: UInt32) -> Bool { places[statement].map { entries[$0].confirmed } ?? false }
+    public func isConfirmed(_ statement: UInt32) -> Bool {
+        places[statement].map { entries[$0].confirmed } ?? false
+    }
 
     /// Its Close has been sent in this segment; whoever sends it holds the statement until it is answered.
     public mutating func closeSent(_ statement: UInt32, segment: UInt32) {

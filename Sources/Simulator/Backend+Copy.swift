@@ -28,7 +28,8 @@ extension Backend {
         }
     }
 
-    /// A message while rows are being taken: Flush and Sync are ignored, anything of another exchange is fatal.
+    /// A message while rows are being taken: Flush and Sync are ignored, anything of another exchange is
+    /// fatal.
     mutating func copyMessage(_ kind: UInt8, _ body: Bytes) {
         guard var now = copy else { return }
         switch kind {

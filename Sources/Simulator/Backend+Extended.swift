@@ -53,7 +53,9 @@ extension Backend {
             let length = Int(body.uint32(at: offset))
             token = Array(body.dropFirst(offset + 4).prefix(length))
         }
-        if status == 0x45, let sentence = prepared.sentence, !sentence.endsTransaction { return failAborted() }
+        if status == 0x45, let sentence = prepared.sentence, !sentence.endsTransaction {
+            return failAborted()
+        }
         if !portal.bytes.isEmpty, portals[portal.bytes] != nil {
             return fail("42P03", "cursor \"\(portal.bytes.text)\" already exists")
         }

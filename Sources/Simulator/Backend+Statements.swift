@@ -72,7 +72,8 @@ extension Backend {
 
     private mutating func complete(_ tag: String) { output.message("C") { $0.append(cString: tag) } }
 
-    private mutating func rows(_ count: Int, token: Bytes, size: Int, tag: String, portal: Bytes?, limit: Int) {
+    private mutating func rows(_ count: Int, token: Bytes, size: Int, tag: String, portal: Bytes?, limit: Int)
+    {
         if portal == nil { rowDescription() }
         let done = portal.flatMap { portals[$0]?.sent } ?? 0
         let left = max(0, count - done)

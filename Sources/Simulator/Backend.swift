@@ -1,8 +1,8 @@
 import Primitives
 
-/// A PostgreSQL session as the manual describes it (chapters "Message Flow" and "Message Formats"), for the language
-/// of `Sentence`. A value: the servers of a run are made of it, and so is the ideal that each client's answers are
-/// compared with.
+/// A PostgreSQL session as the manual describes it (chapters "Message Flow" and "Message Formats"), for the
+/// language of `Sentence`. A value: the servers of a run are made of it, and so is the ideal that each
+/// client's answers are compared with.
 ///
 /// It moves in steps: `need` says what is next, the caller takes the step when its time has come.
 struct Backend {
@@ -59,7 +59,8 @@ struct Backend {
     /// Tokens of statements that began to run since somebody looked; only kept when `notesTokens`.
     var started: [Bytes] = []
     var notesTokens = false
-    /// PostgreSQL holds answers back until ReadyForQuery, an error, a Flush, a CopyInResponse, or a full buffer.
+    /// PostgreSQL holds answers back until ReadyForQuery, an error, a Flush, a CopyInResponse, or a full
+    /// buffer.
     var wantsFlush = false
     init() {}
 

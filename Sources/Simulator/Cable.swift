@@ -1,7 +1,8 @@
 import Engine
 import Primitives
 
-/// One connection of the virtual network, with both of its directions: what the kernel would hold for a socket.
+/// One connection of the virtual network, with both of its directions: what the kernel would hold for a
+/// socket.
 final class Cable {
     enum Far {
         case client(SimulatedClient)

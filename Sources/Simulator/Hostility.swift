@@ -3,11 +3,13 @@ import Engine
 import Primitives
 import Session
 
-/// What a broken or hostile server does (the H cases of the catalogue). Its bytes carry tokens of nobody's, so that
-/// whoever gets them is known.
+/// What a broken or hostile server does (the H cases of the catalogue). Its bytes carry tokens of nobody's,
+/// so that whoever gets them is known.
 enum Hostility: CaseIterable {
-    // Behind a whole answer, in one piece with its ReadyForQuery: whoever asked has its answer and must live on.
-    case extraReady, extraResult, extraError, extraNotice, extraNotification, half, unknownType, authentication, key
+    // Behind a whole answer, in one piece with its ReadyForQuery: whoever asked has its answer and must live
+    // on.
+    case extraReady, extraResult, extraError, extraNotice, extraNotification, half, unknownType,
+        authentication, key
     case shortLength
     // Within an answer: whoever asked may be harmed, nobody else.
     case badStatus, longReady, bareReady, diesInRow, copyBoth, copyIn, silence
@@ -23,6 +25,7 @@ enum Hostility: CaseIterable {
 
     /// The token of what nobody asked for.
     static let nobody = 999
+    static let anybody = -1
 
     /// The answer as this server sends it. It ends with ReadyForQuery.
     func spoil(_ answer: Bytes, _ token: String) -> (bytes: Bytes, ends: Bool) {
@@ -79,7 +82,7 @@ enum Hostility: CaseIterable {
 extension World {
     /// Sends a server's answer, spoilt if this is the time for it. `true`: it has been sent.
     func spoils(_ server: SimulatedServer, _ cable: Cable) -> Bool {
-        guard !isCalm, scenario["hostile"] > 0, server.random.below(100) < scenario["hostile"] else { return false }
+        guard !isCalm, knobs.hostile > 0, server.random.below(100) < knobs.hostile else { return false }
         let bytes = server.backend.output
         guard bytes.count >= 6, bytes[bytes.count - 6] == 0x5A, server.backend.input.isEmpty,
             server.backend.running.isEmpty, cable.outgoing.isEmpty, cable.isOpen
@@ -116,7 +119,8 @@ extension World {
     func isEvil(_ kind: UInt8, _ body: Bytes, for client: SimulatedClient) -> Bool {
         guard evilDeeds > 0, let place = body.firstRange(of: "~\(Hostility.nobody).") else { return false }
         let number = Array(body[place...].prefix { $0 >= 0x30 && $0 <= 0x39 }).decimal ?? 0
-        return number > 0 && number <= evilVictims.count && evilVictims[number - 1] == client.number
+        guard number > 0, number <= evilVictims.count else { return false }
+        return evilVictims[number - 1] == client.number || evilVictims[number - 1] == Hostility.anybody
     }
 }
 

@@ -1,7 +1,7 @@
 import Primitives
 
-/// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off, so that
-/// rare combinations meet undisturbed.
+/// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off,
+/// so that rare combinations meet undisturbed.
 extension Scenario {
     package static func make(seed: UInt64) -> Scenario {
         var scenario = Scenario(seed: seed)
@@ -60,6 +60,8 @@ extension Scenario {
         sometimes("verbose", [2], in: 5)
         sometimes("cancel_hangs", [10, 50], in: 6)
         sometimes("login_silent", [10, 50], in: 8)
+        sometimes("late_timers", [1000, 100_000], in: 4)
+        sometimes("max_client_conn", [2, 5], in: 12)
         sometimes("passwords", [1], in: 4)
         sometimes("many_pools", [1], in: 4)
         sometimes("max_db_connections", [1, 2, 4], in: 8)

@@ -3,7 +3,7 @@ import Primitives
 
 extension Scenario {
     /// The configuration that the options describe. Times in milliseconds.
-    func snapshot(poolSize: Int) -> Snapshot {
+    func snapshot(poolSize: Int, host: ByteString = "10.0.0.1", hasTwo: Bool = true) -> Snapshot {
         var global = GlobalSettings()
         global.authType = self["passwords"] > 0 ? .plain : .trust
         global.poolMode = mode
@@ -32,13 +32,21 @@ extension Scenario {
         global.serverResetQueryAlways = self["server_reset_query_always"] > 0
         global.verbose = self["verbose"]
         global.adminUsers = ["anna"]
+        if self["many_pools"] > 0 { global.autodbIdleTimeout = .milliseconds(50) }
         global.statsPeriod = .seconds(5)
         var one = DatabaseEntry(name: "one")
-        one.hosts = ["10.0.0.1"]
+        one.hosts = [host]
         if self["connect_query"] > 0 { one.connectQuery = "select 1" }
         var two = one
         two.name = "two"
+        // Whoever comes, its servers are carl's.
+        var three = one
+        three.name = "three"
+        three.user = "carl"
+        var any = one
+        any.name = "*"
         return Snapshot(
-            global: global, databases: [one, two], secrets: ["anna": "secret", "bob": "secret"])
+            global: global, databases: hasTwo ? [one, two, three] : [one, three],
+            autoDatabase: self["many_pools"] > 0 ? any : nil, secrets: ["anna": "secret", "bob": "secret"])
     }
 }

@@ -1,9 +1,11 @@
 import Config
 import Primitives
 
-/// Everything that decides a run, written out: options, faults and scripts. Made from a seed, or read from a file.
+/// Everything that decides a run, written out: options, faults and scripts. Made from a seed, or read from a
+/// file.
 package struct Scenario {
-    /// A named number; what the options of a run are made of, so that files and shrinking need no code per option.
+    /// A named number; what the options of a run are made of, so that files and shrinking need no code per
+    /// option.
     package struct Option: Equatable {
         package var name: String
         package var value: Int
@@ -46,6 +48,10 @@ package struct Scenario {
             case refuseConnections, acceptConnections
             /// A server says something that nobody asked for.
             case remark
+            /// The databases lie on another host from now on; or one is there no more.
+            case moveHost, removeDatabase
+            /// The whole process stands still for a minute.
+            case freeze
             /// SIGTERM and SIGINT.
             case endWithClients, endWithServers
         }
@@ -80,7 +86,8 @@ extension Scenario {
         for deed in deeds { lines.append("deed \(deed.at) \(deed.what.rawValue)") }
         for client in clients {
             lines.append(
-                "client \(client.number) \(client.startsAt) \(client.database) \(client.user) \(client.login)")
+                "client \(client.number) \(client.startsAt) \(client.database) \(client.user) \(client.login)"
+            )
             for (name, value) in client.wishes { lines.append("wish \(name) \(value)") }
             for step in client.steps { lines.append("  " + step.line) }
         }
@@ -104,7 +111,8 @@ extension Scenario {
                 guard let what = Deed.What(rawValue: words[2]) else { return nil }
                 deeds.append(Deed(at: Int(words[1]) ?? 0, what: what))
             case ("client", 4), ("client", 6):
-                var script = ClientScript(number: Int(words[1]) ?? 0, startsAt: Int(words[2]) ?? 0, database: words[3])
+                var script = ClientScript(
+                    number: Int(words[1]) ?? 0, startsAt: Int(words[2]) ?? 0, database: words[3])
                 if words.count == 6 {
                     script.user = words[4]
                     script.login = Login(rawValue: words[5]) ?? .plain

@@ -3,12 +3,15 @@ import Primitives
 /// What operators type.
 extension ScriptMaker {
     private static let looks = [
-        "SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW STATS", "SHOW LISTS", "SHOW DATABASES", "SHOW USERS",
-        "SHOW CONFIG", "SHOW SOCKETS", "SHOW ACTIVE_SOCKETS", "SHOW MEM", "SHOW FDS", "SHOW STATE", "SHOW TOTALS",
+        "SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW STATS", "SHOW LISTS", "SHOW DATABASES",
+        "SHOW USERS",
+        "SHOW CONFIG", "SHOW SOCKETS", "SHOW ACTIVE_SOCKETS", "SHOW MEM", "SHOW FDS", "SHOW STATE",
+        "SHOW TOTALS",
         "SHOW VERSION", "SHOW DNS_HOSTS", "SHOW HELP", "SHOW PEERS", "nonsense", "",
     ]
     private static let orders = [
-        "PAUSE", "PAUSE one", "RESUME", "RESUME one", "RECONNECT", "RECONNECT one", "RELOAD", "KILL one", "KILL",
+        "PAUSE", "PAUSE one", "RESUME", "RESUME one", "RECONNECT", "RECONNECT one", "RELOAD", "KILL one",
+        "KILL",
         "DISABLE one", "ENABLE one", "WAIT_CLOSE", "WAIT_CLOSE one", "KILL_CLIENT 2", "SUSPEND",
     ]
 

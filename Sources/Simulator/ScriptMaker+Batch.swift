@@ -40,7 +40,8 @@ extension ScriptMaker {
         }
         if random.below(12) == 0 { return }
         let portal = does(.cursors, in: 3) ? "p\(random.below(2))" : ""
-        steps.append(.bind(portal: portal, statement: name, token: token()))
+        let value = token() + (random.below(4) == 0 ? padding().filter { $0 != " " } : "")
+        steps.append(.bind(portal: portal, statement: name, token: value))
         if random.below(3) == 0 { steps.append(.describe("P", portal)) }
         let limit = does(.cursors, in: 2) ? 1 + random.below(3) : 0
         steps.append(.execute(portal, limit: limit))
@@ -50,7 +51,7 @@ extension ScriptMaker {
 
     /// Named statements share a few texts, so that clients share statements.
     private mutating func text(of name: String, _ inTransaction: Bool) -> String {
-        if name.isEmpty { return statement(inTransaction) }
+        if name.isEmpty { return statement(inTransaction) + padding() }
         return ["rows 2 -", "rows 5 - 30", "sleep 3000 -", "show DateStyle -", "rows 0 -"][random.below(5)]
     }
 

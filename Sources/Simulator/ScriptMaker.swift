@@ -5,13 +5,16 @@ import Primitives
 struct ScriptMaker {
     /// What a script may contain; a seed switches about half of it off.
     enum Feature: String, CaseIterable {
-        case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors, transactions
-        case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests, strangers
-        case mixed, terminates, unnamedAgain, huge, logins
+        case several, extended, flush, pipeline, errors, named, closes, deallocates, discards, cursors,
+            transactions
+        case copyIn, copyOut, call, sets, shows, cancels, vanishes, deaf, sleeps, big, notices, rests,
+            strangers
+        case mixed, terminates, unnamedAgain, huge, logins, longMessages
     }
 
     let number: Int
     let scenario: Scenario
+    private let features: Set<Feature>
     var random: Random
     var tokens = 0
     var steps: [Step] = []
@@ -22,11 +25,14 @@ struct ScriptMaker {
         self.number = number
         self.scenario = scenario
         self.random = random
+        features = Set(Feature.allCases.filter { scenario["does_" + $0.rawValue] > 0 })
     }
 
-    func does(_ feature: Feature) -> Bool { scenario["does_" + feature.rawValue] > 0 }
+    func does(_ feature: Feature) -> Bool { features.contains(feature) }
     /// A feature that is on, one time in so many.
-    mutating func does(_ feature: Feature, in chance: Int) -> Bool { does(feature) && random.below(chance) == 0 }
+    mutating func does(_ feature: Feature, in chance: Int) -> Bool {
+        does(feature) && random.below(chance) == 0
+    }
 
     /// Statements outlive their batch only where they are followed, or where the server stays.
     var keepsStatements: Bool {
@@ -41,10 +47,11 @@ struct ScriptMaker {
     mutating func make() -> Scenario.ClientScript {
         var script = Scenario.ClientScript(number: number, startsAt: random.below(30_000))
         if !does(.discards), random.below(4) == 0 {
-            script.wishes = [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
+            script.wishes =
+                [[("application_name", "app\(number)")], [("DateStyle", "ISO, DMY")]][random.below(2)]
         }
         if scenario["many_pools"] > 0 {
-            script.database = ["one", "two"][random.below(2)]
+            script.database = ["one", "two", "three", "auto1"][random.below(4)]
             script.user = ["anna", "bob"][random.below(2)]
         }
         if does(.logins, in: 4) {
@@ -79,7 +86,8 @@ struct ScriptMaker {
     private mutating func cancel() {
         for _ in 0...random.below(2) {
             steps.append(
-                .cancel(after: random.below(20_000), rightKey: random.below(4) > 0, waits: random.below(3) > 0))
+                .cancel(
+                    after: random.below(20_000), rightKey: random.below(4) > 0, waits: random.below(3) > 0))
         }
     }
 
@@ -100,7 +108,11 @@ struct ScriptMaker {
             huge()
         } else if does(.pipeline, in: 4) {
             for _ in 0...(1 + random.below(random.below(4) == 0 ? 19 : 4)) {
-                if does(.extended), random.below(3) > 0 { batch(inTransaction) } else { simple(inTransaction) }
+                if does(.extended), random.below(3) > 0 {
+                    batch(inTransaction)
+                } else {
+                    simple(inTransaction)
+                }
             }
         } else if kind < 2, does(.copyIn) {
             copyIn()
@@ -122,7 +134,13 @@ struct ScriptMaker {
         var sql = statement(inTransaction)
         if does(.several) { for _ in 0..<random.below(4) { sql += "; " + statement(inTransaction) } }
         if random.below(30) == 0 { sql = "" }
-        steps.append(.query(sql))
+        steps.append(.query(sql + padding()))
+    }
+
+    /// Messages longer than a buffer: they are passed on in parts.
+    mutating func padding() -> String {
+        guard does(.longMessages, in: 5), scenario["splits"] < 100 else { return "" }
+        return " @\([3000, 16_370, 16_384, 20_000, 65_536, 300_000][random.below(6)] + random.below(9))"
     }
 
     var anyName: String {

@@ -1,7 +1,7 @@
 import Primitives
 
-/// One statement of the model's small language, which stands where SQL stands. Answers carry the token of whoever
-/// asked: `~client.number~`.
+/// One statement of the model's small language, which stands where SQL stands. Answers carry the token of
+/// whoever asked: `~client.number~`.
 ///
 /// `rows N TOKEN [BYTES]` · `error TOKEN` · `broken TOKEN` (fails when parsed) · `sleep MICROSECONDS TOKEN` ·
 /// `notice TOKEN` · `begin` `commit` `rollback` · `set [local] NAME='VALUE'` · `show NAME TOKEN` ·
@@ -68,17 +68,21 @@ indirect enum Sentence: Equatable {
 
     /// A name as SQL reads it; `nil` for `all`.
     private static func identifier(_ word: Bytes) -> Bytes? {
-        if word.count >= 2, word.first == 0x22, word.last == 0x22 { return Array(word.dropFirst().dropLast()) }
+        if word.count >= 2, word.first == 0x22, word.last == 0x22 {
+            return Array(word.dropFirst().dropLast())
+        }
         let folded = word.map(\.asciiLowercased)
         return folded == Array("all".utf8) ? nil : folded
     }
 
     /// `SELECT pg_catalog.set_config('NAME','VALUE',false)`, as the pooler writes it.
     private static func configuration(_ text: ArraySlice<UInt8>) -> Sentence? {
-        let head = Array("SELECT pg_catalog.set_config('".utf8)
-        guard text.starts(with: head) else { return nil }
+        guard text.first == 0x53, text.starts(with: "SELECT pg_catalog.set_config('".utf8) else { return nil }
+        let head = "SELECT pg_catalog.set_config('".utf8
         let rest = text.dropFirst(head.count)
-        guard let nameEnd = rest.firstIndex(of: 0x27), rest.suffix(7).elementsEqual(",false)".utf8) else { return nil }
+        guard let nameEnd = rest.firstIndex(of: 0x27), rest.suffix(7).elementsEqual(",false)".utf8) else {
+            return nil
+        }
         return .configure(Array(rest[..<nameEnd]), rest[(nameEnd + 2)...].dropLast(7).unquoted)
     }
 
@@ -94,7 +98,8 @@ indirect enum Sentence: Equatable {
     var hasRows: Bool {
         switch self {
         case .rows, .sleep, .show, .configure, .other: true
-        case .error, .broken, .notice, .begin, .commit, .rollback, .set, .copyIn, .copyOut, .deallocate, .discardAll:
+        case .error, .broken, .notice, .begin, .commit, .rollback, .set, .copyIn, .copyOut, .deallocate,
+            .discardAll:
             false
         }
     }

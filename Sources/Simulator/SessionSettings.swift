@@ -1,6 +1,7 @@
 import Primitives
 
-/// The reported settings of one PostgreSQL session, with the transaction semantics of SET, SET LOCAL and ROLLBACK.
+/// The reported settings of one PostgreSQL session, with the transaction semantics of SET, SET LOCAL and
+/// ROLLBACK.
 struct SessionSettings {
     static let names: [String] = [
         "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name",
@@ -20,7 +21,9 @@ struct SessionSettings {
     private var reported: [Bytes] = []
 
     static func index(_ name: Bytes) -> Int? {
-        nameBytes.firstIndex { $0.count == name.count && zip($0, name).allSatisfy { $0.asciiLowercased == $1.asciiLowercased } }
+        nameBytes.firstIndex {
+            $0.count == name.count && zip($0, name).allSatisfy { $0.asciiLowercased == $1.asciiLowercased }
+        }
     }
 
     /// What PostgreSQL makes of a spelling; `nil` when it refuses the value.

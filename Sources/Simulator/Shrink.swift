@@ -1,4 +1,5 @@
-/// Makes a failing scenario small: drops clients, then faults, then statements, as long as the same oracle complains.
+/// Makes a failing scenario small: drops clients, then faults, then statements, as long as the same oracle
+/// complains.
 package struct Shrink {
     package private(set) var scenario: Scenario
     private let oracle: String
@@ -61,13 +62,16 @@ package struct Shrink {
 
     private mutating func calmOptions() {
         let calm = [
-            ("splits", 0), ("stalls", 0), ("short_reads", 0), ("window", 65536), ("slowness", 0), ("latency", 1),
+            ("splits", 0), ("stalls", 0), ("short_reads", 0), ("window", 65536), ("slowness", 0),
+            ("latency", 1),
             ("connect_fails", 0), ("login_fails", 0), ("long_keys", 0), ("min_pool_size", 0), ("verbose", 0),
-            ("reserve_pool_size", 0), ("query_timeout", 0), ("query_wait_timeout", 0), ("query_wait_notify", 0),
+            ("reserve_pool_size", 0), ("query_timeout", 0), ("query_wait_timeout", 0),
+            ("query_wait_notify", 0),
             ("idle_transaction_timeout", 0), ("transaction_timeout", 0), ("client_idle_timeout", 0),
             ("client_login_timeout", 0), ("cancel_wait_timeout", 0), ("server_idle_timeout", 0),
             ("server_lifetime", 0), ("server_check_delay", 30_000), ("server_round_robin", 0),
-            ("server_reset_query_always", 0), ("connect_query", 0), ("hostile", 0), ("cancel_hangs", 0), ("login_silent", 0), ("passwords", 0),
+            ("server_reset_query_always", 0), ("connect_query", 0), ("hostile", 0), ("cancel_hangs", 0),
+            ("login_silent", 0), ("passwords", 0),
             ("max_db_connections", 0), ("max_user_connections", 0), ("max_prepared_statements", 200),
         ]
         for (name, value) in calm where scenario[name] != value {

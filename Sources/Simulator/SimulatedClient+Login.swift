@@ -18,7 +18,8 @@ extension SimulatedClient {
     var isHopeless: Bool {
         switch script.login {
         case .plain, .asksEncryption, .future: false
-        case .smuggles, .unknownDatabase, .wrongPassword, .garbage, .noUser, .half, .silent: true
+        case .unknownDatabase: !takesAnyDatabase
+        case .smuggles, .wrongPassword, .garbage, .noUser, .half, .silent: true
         }
     }
 
@@ -38,7 +39,13 @@ extension SimulatedClient {
         var packet = Bytes()
         packet.append(uint32: 0)
         packet.append(uint32: 3 << 16 | minor)
-        var pairs = [("database", script.login == .unknownDatabase ? "nowhere" : script.database)] + script.wishes
+        var pairs =
+            [
+                (
+                    "database",
+                    script.login == .unknownDatabase && !takesAnyDatabase ? "nowhere" : script.database
+                )
+            ] + script.wishes
         if script.login != .noUser { pairs.insert(("user", script.user), at: 0) }
         if script.login == .future { pairs.append(("_pq_.something", "1")) }
         for (name, value) in pairs {

@@ -1,6 +1,7 @@
 import Primitives
 
-/// An application: follows its script, and compares every answer with what an ideal server of its own would say.
+/// An application: follows its script, and compares every answer with what an ideal server of its own would
+/// say.
 final class SimulatedClient {
     enum Phase { case notYet, loggingIn, running, awaiting, resting, ended }
 
@@ -36,6 +37,9 @@ final class SimulatedClient {
     var answersMet = 0
     /// A hostile server has spoilt its answers: from here on only whose they are is checked.
     var isHarmed = false
+
+    /// There is a `*` line.
+    var takesAnyDatabase = false
 
     init(script: Scenario.ClientScript, random: Random) {
         self.script = script

@@ -24,7 +24,8 @@ final class SimulatedServer {
     /// Number of the client whose bytes came last, or `nobody`.
     var owner = SimulatedServer.nobody
     static let nobody = -1
-    /// The last query of the pooler's own only set parameters, which may go together with the next client's bytes.
+    /// The last query of the pooler's own only set parameters, which may go together with the next client's
+    /// bytes.
     var isBeingPrepared = false
     /// Cancel requests that are on their way to it.
     var cancelsUnderWay = 0

@@ -9,7 +9,8 @@ enum Step: Equatable {
     case execute(String, limit: Int)
     case closeName(Character, String)
     case sync, flush
-    case copyData(Int), copyDone, copyFail
+    case copyData(Int)
+    case copyDone, copyFail
     case call(String)
     case terminate
     /// Wait until everything asked has been answered (or the server waits for COPY rows).
@@ -18,8 +19,8 @@ enum Step: Equatable {
     case rest(Int)
     /// Read nothing for so many microseconds, from now on.
     case deaf(Int)
-    /// Somebody asks for the cancellation of this client's query: so many microseconds from now; with the right key or
-    /// not; going away at once or waiting for the end.
+    /// Somebody asks for the cancellation of this client's query: so many microseconds from now; with the
+    /// right key or not; going away at once or waiting for the end.
     case cancel(after: Int, rightKey: Bool, waits: Bool)
     /// Write only so many bytes of the next message, then be gone.
     case cut(Int)
@@ -29,11 +30,11 @@ enum Step: Equatable {
     /// The message on the wire, for steps that are one.
     func write(into out: inout Bytes) {
         switch self {
-        case .query(let sql): out.message("Q") { $0.append(cString: sql) }
+        case .query(let sql): out.message("Q") { $0.append(cString: Self.padded(sql)) }
         case .parse(let name, let sql):
             out.message("P") {
                 $0.append(cString: name)
-                $0.append(cString: sql)
+                $0.append(cString: Self.padded(sql))
                 $0.append(uint16: 0)
             }
         case .bind(let portal, let statement, let token):
@@ -42,8 +43,9 @@ enum Step: Equatable {
                 $0.append(cString: statement)
                 $0.append(uint16: 0)
                 $0.append(uint16: 1)
-                $0.append(uint32: UInt32(token.utf8.count))
-                $0.append(contentsOf: token.utf8)
+                let value = Self.padded(token)
+                $0.append(uint32: UInt32(value.count))
+                $0.append(contentsOf: value)
                 $0.append(uint16: 0)
             }
         case .describe(let kind, let name): Self.target("D", kind, name, &out)
@@ -55,7 +57,8 @@ enum Step: Equatable {
             }
         case .sync: out.message("S")
         case .flush: out.message("H")
-        case .copyData(let count): out.message("d") { $0.append(contentsOf: repeatElement(0x78, count: count)) }
+        case .copyData(let count):
+            out.message("d") { $0.append(contentsOf: repeatElement(0x78, count: count)) }
         case .copyDone: out.message("c")
         case .copyFail: out.message("f") { $0.append(cString: "no") }
         case .call(let token):
@@ -70,6 +73,17 @@ enum Step: Equatable {
         case .terminate: out.message("X")
         case .await, .rest, .deaf, .cancel, .cut, .vanish: break
         }
+    }
+
+    /// `…@1000` stands for a thousand more bytes, so that scripts stay short.
+    static func padded(_ text: String) -> Bytes {
+        var bytes = Array(text.utf8)
+        guard let mark = bytes.lastIndex(of: 0x40), let count = Array(bytes[(mark + 1)...]).decimal else {
+            return bytes
+        }
+        bytes.removeSubrange(mark...)
+        bytes.append(contentsOf: repeatElement(0x78, count: min(count, 1 << 20)))
+        return bytes
     }
 
     private static func target(_ message: Character, _ kind: Character, _ name: String, _ out: inout Bytes) {

@@ -62,7 +62,10 @@ extension World {
         note("put", link.packed, UInt64(view.count))
         mix(view)
         guard let cable = cable(link) else { return found("O7 bytes for a link that is gone: \(link.shown)") }
-        say("  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) \(Array(view.rawBuffer).shown)")
+        say(
+            "  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) "
+                + Array(view.rawBuffer).shown
+        )
         if case .server(let server) = cable.far { checkPut(view, on: server, cable, from: source) }
         if cable.farIsGone { return }
         cable.outgoing.append(view)
@@ -117,6 +120,7 @@ extension World {
             }
         }
         touched.removeAll(keepingCapacity: true)
+        hasOpened = false
         checkAfterEvent()
         var rounds = 0
         while !followUps.isEmpty, verdict.finding == nil {
@@ -134,8 +138,7 @@ extension World {
             case .broken(let cable):
                 end(cable, .failed(32))
             case .reload(let client):
-                snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]))
-                let new = snapshot
+                let new = newSnapshot()
                 let fails = random.below(4) == 0
                 tellQuietly { engine, now, actions in
                     if fails { return engine.reloadFailed(for: client, now: now, into: &actions) }
@@ -154,7 +157,7 @@ extension World {
         finishEvent()
     }
 
-    var window: Int { max(64, scenario["window"]) }
+    var window: Int { knobs.window }
 }
 
 extension LinkID {

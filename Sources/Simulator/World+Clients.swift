@@ -18,7 +18,8 @@ extension World {
     private func accept(_ far: Cable.Far, seed: UInt64) -> Cable? {
         verdict.events += 1
         actions.removeAll()
-        let peer = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 40_000 &+ seed))
+        let peer = SocketAddress(
+            family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 40_000 &+ seed))
         let local = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: 6432)
         note("accept", seed, 0)
         guard let id = engine.accepted(peer: peer, local: local, now: now, into: &actions) else { return nil }
@@ -35,8 +36,10 @@ extension World {
         client.inbox.append(bytes)
         if client.phase == .loggingIn, client.script.login == .asksEncryption, !client.hasAsked {
             // One byte, not a message: no encryption here.
-            guard client.inbox[0] == 0x4E else { return found("O2 client \(client.number): no plain answer") }
-            client.inbox.removeFirst(1)
+            guard client.inbox[0] == 0x4E || client.inbox[0] == 0x45 else {
+                return found("O2 client \(client.number): no plain answer")
+            }
+            if client.inbox[0] == 0x4E { client.inbox.removeFirst(1) }
             client.hasAsked = true
             if let cable = client.cable { write(client.startupPacket, on: cable) }
         }

@@ -23,13 +23,12 @@ extension World {
             flush(server, cable)
             server.phase = .ended
             endFar(cable, isReset: false)
-        case .pause: tell { $0.pause(nil, for: nil, now: $1, into: &$2) }
-        case .resume: tell { $0.resume(nil, now: $1, into: &$2) }
+        case .pause: tell { $0.signalled(.pause, now: $1, into: &$2) }
+        case .resume: tell { $0.signalled(.resume, now: $1, into: &$2) }
         case .reconnect: tell { $0.reconnect(nil, now: $1, into: &$2) }
         case .killClient: killClient()
         case .reload:
-            snapshot = scenario.snapshot(poolSize: max(1, scenario["pool_size_later"]))
-            let new = snapshot
+            let new = newSnapshot()
             tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
         case .killDatabase:
             guard let database = engine.database(named: "one") else { return }
@@ -38,6 +37,17 @@ extension World {
         case .remark:
             guard let (server, cable) = anySession() else { return }
             remark(server, cable)
+        case .moveHost:
+            host = host == "10.0.0.1" ? "10.0.0.2" : "10.0.0.1"
+            let new = newSnapshot()
+            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+        case .removeDatabase:
+            hasTwo = false
+            let new = newSnapshot()
+            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+        case .freeze:
+            clock += 60_000_000
+            frozen += 60_000_000
         case .endWithClients: tell { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
         case .endWithServers:
             isEnding = true
@@ -47,14 +57,18 @@ extension World {
         }
     }
 
+    func newSnapshot() -> Snapshot {
+        snapshot = scenario.snapshot(
+            poolSize: max(1, scenario["pool_size_later"]), host: host, hasTwo: hasTwo)
+        return snapshot
+    }
+
     /// A notice, a notification or a changed parameter between two answers.
     private func remark(_ server: SimulatedServer, _ cable: Cable) {
         guard server.backend.output.isEmpty, engine.servers.contains(server.id) else { return }
-        let owner = engine.servers[server.id].client.flatMap { id in
-            clients.first { $0.cable?.link == .client(id) }
-        }
         evilDeeds += 1
-        evilVictims.append(owner?.number ?? Hostility.nobody)
+        // Whoever has the server when it arrives.
+        evilVictims.append(Hostility.anybody)
         let token = "~\(Hostility.nobody).\(evilDeeds)~"
         say("server \(server.number) says \(token)")
         var out = Bytes()
@@ -75,7 +89,9 @@ extension World {
 
     private func killClient() {
         let logged = clients.filter { $0.cable?.isOpen == true }
-        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else { return }
+        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else {
+            return
+        }
         tell { $0.kill(id, now: $1, into: &$2) }
     }
 

@@ -20,15 +20,15 @@ extension World {
     }
 
     private func piece(of count: Int, _ cable: Cable) -> Int {
-        let splits = isCalm ? 0 : scenario["splits"]
+        let splits = isCalm ? 0 : knobs.splits
         if splits == 0 || count == 1 { return count }
         if splits >= 100 { return 1 + cable.random.below(min(count, 3)) }
         return cable.random.below(100) < splits ? 1 + cable.random.below(count) : count
     }
 
     func latency(_ cable: Cable) -> UInt64 {
-        let usual = 20 + cable.random.below(max(1, scenario["latency"]))
-        if !isCalm, scenario["stalls"] > 0, cable.random.below(1000) < scenario["stalls"] {
+        let usual = 20 + cable.random.below(knobs.latency)
+        if !isCalm, knobs.stalls > 0, cable.random.below(1000) < knobs.stalls {
             return UInt64(usual + cable.random.below(500_000))
         }
         return UInt64(usual)
@@ -48,7 +48,10 @@ extension World {
         guard cable.isOpen, !cable.isPaused else { return }
         if !cable.arrived.isEmpty {
             note("offer", cable.link.packed, UInt64(cable.arrived.count))
-            say("offer \(cable.link.shown) \(Array(cable.arrived.slice(0, min(200, cable.arrived.count))).shown)")
+            say(
+                "offer \(cable.link.shown) "
+                    + Array(cable.arrived.slice(0, min(200, cable.arrived.count))).shown
+            )
             verdict.events += 1
             actions.removeAll()
             beingRead = cable
@@ -58,11 +61,15 @@ extension World {
                 carryOut(from: view, source: cable)
                 return used
             }
-            if used < 0 || used > cable.arrived.count { return found("O8 the engine used \(used) bytes of less") }
+            if used < 0 || used > cable.arrived.count {
+                return found("O8 the engine used \(used) bytes of less")
+            }
             beingRead = nil
             noteGrant(cable.link)
             cable.arrived.removeFirst(used)
-            if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty { found("O3 a server was lent on with unread bytes") }
+            if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty {
+                found("O3 a server was lent on with unread bytes")
+            }
             if case .asker(let asker) = cable.far, cable.isOpen, cable.arrived.isEmpty {
                 asker.server = servers.last { serves($0, asker.target) }
             }
@@ -122,7 +129,7 @@ extension World {
             cable.peerReadIsDue = true
             return heap.add(.peerRead(cable), at: client.deafUntil)
         }
-        let slow = isCalm ? 0 : scenario["short_reads"]
+        let slow = isCalm ? 0 : knobs.shortReads
         let limit = slow > 0 ? 1 + cable.random.below(slow) : Int.max
         let bytes = cable.outgoing.take(limit)
         if !bytes.isEmpty {

@@ -27,7 +27,8 @@ extension World {
             if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
                 checkHandOver(server, cable, to: "client \(client.number)")
             }
-            if server.user != client.script.user || server.database != client.script.database {
+            let user = client.script.database == "three" ? "carl" : client.script.user
+            if server.user != user || server.database != client.script.database {
                 found("O6 client \(client.number) got a server of \(server.user) in \(server.database)")
             }
             server.owner = client.number
@@ -41,7 +42,8 @@ extension World {
         checkHandOver(server, cable, to: "the pooler")
         server.owner = SimulatedServer.nobody
         // With the first request of the client that is being read the server is its own at once.
-        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far, serves(server, client) else {
+        guard server.isBeingPrepared, case .client(let client)? = beingRead?.far, serves(server, client)
+        else {
             return
         }
         server.owner = client.number
@@ -76,7 +78,12 @@ extension World {
             if cable.link.isClient { return }
         case .asker(let asker):
             let owner = asker.target.number
-            guard let server = asker.server, server.cancelsUnderWay > 0, serves(server, asker.target) else { return }
+            if asker.server == nil, hasOpened, cable === beingRead, asker.waits {
+                found("O4 whoever cancelled client \(owner) was told when the cancel was being sent")
+            }
+            guard let server = asker.server, server.cancelsUnderWay > 0, serves(server, asker.target) else {
+                return
+            }
             if asker.isRight, asker.waits, scenario["cancel_wait_timeout"] == 0, cable.isClosing {
                 found("O4 whoever cancelled client \(owner) was told before the cancel had arrived")
             }
@@ -117,7 +124,8 @@ extension World {
     // MARK: O10 order
 
     func noteLine(_ link: LinkID) {
-        guard case .client(let id) = link, case .client(let client)? = cable(link)?.far, engine.clients.contains(id),
+        guard case .client(let id) = link, case .client(let client)? = cable(link)?.far,
+            engine.clients.contains(id),
             engine.clients[id].phase == .waiting
         else { return }
         lineNumbers += 1
@@ -126,7 +134,8 @@ extension World {
 
     /// Has the client been given a server just now?
     func noteGrant(_ link: LinkID) {
-        guard case .client(let id) = link, engine.clients.contains(id), case .client(let client)? = cable(link)?.far,
+        guard case .client(let id) = link, engine.clients.contains(id),
+            case .client(let client)? = cable(link)?.far,
             let server = engine.clients[id].server
         else { return }
         let grant = LinkID.server(server).packed &* 31 &+ engine.servers[server].epoch
@@ -160,8 +169,8 @@ extension World {
         if engine.clients.count != clientLinks {
             found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
         }
-        checkSharedLimits()
-        let limit = max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
+        if verdict.events & 255 == 0 { checkSharedLimits() }
+        let limit = knobs.sessionsLimit
         engine.forEachPool { pool in
             if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
                 found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
@@ -175,7 +184,9 @@ extension World {
         guard perDatabase > 0 || perUser > 0 else { return }
         for database in engine.databaseIDs where perDatabase > 0 {
             var sum = 0
-            engine.forEachPool { if engine.pools[$0].database == database { sum += engine.pools[$0].lists.sessions } }
+            engine.forEachPool {
+                if engine.pools[$0].database == database { sum += engine.pools[$0].lists.sessions }
+            }
             if sum > perDatabase { found("O7 \(sum) servers in a database of \(perDatabase)") }
         }
         for user in engine.userIDs where perUser > 0 {
@@ -186,7 +197,7 @@ extension World {
     }
 
     func checkKept(_ cable: Cable) {
-        if cable.isOpen, !cable.isPaused, cable.arrived.count > 128 * 1024 {
+        if cable.isOpen, !cable.isPaused, cable.arrived.count > 1024 * 1024 {
             found("O8 \(cable.arrived.count) bytes of \(cable.link.shown) lie about unread")
         }
     }
@@ -208,7 +219,8 @@ extension World {
             let state = engine.serverState(server.id).map { "\($0)" } ?? "none"
             say(
                 "server \(server.number) \(LinkID.server(server.id).shown) \(state), of \(client), owes "
-                    + "\(engine.servers[server.id].replies.count), cancels \(engine.servers[server.id].cancels), "
+                    + "\(engine.servers[server.id].replies.count), "
+                    + "cancels \(engine.servers[server.id].cancels), "
                     + "poison \(engine.servers[server.id].poison.map { "\($0)" } ?? "no"), holds "
                     + "\(engine.servers[server.id].holds.rawValue)")
         }
@@ -228,7 +240,9 @@ extension World {
         }
         for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
             let isAtEnd = client.place == client.script.steps.count && client.phase == .running
-            if client.hasTerminated { found("O9 client \(client.number) said Terminate and still is connected") }
+            if client.hasTerminated {
+                found("O9 client \(client.number) said Terminate and still is connected")
+            }
             if !isAtEnd || !client.isSettled, client.isOwed {
                 sayWhoHasWhat()
                 return found(
@@ -241,7 +255,9 @@ extension World {
         }
         guard scenario.mode != .session else { return }
         for (slot, cable) in clientCables.enumerated() {
-            guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else { continue }
+            guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else {
+                continue
+            }
             if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
                 client.ideal.input.isEmpty, !client.ideal.hasOpenBatch, !client.ideal.skips, !client.isHarmed,
                 !client.isAdmin, engine.clients[id].pin == nil

@@ -5,7 +5,7 @@ import Primitives
 extension World {
     func open(_ server: ServerID, _ endpoint: Endpoint) {
         serverNumbers += 1
-        openRequests += 1
+        hasOpened = true
         note("open", LinkID.server(server).packed, 0)
         say("  open \(LinkID.server(server).shown)")
         let request = OpenRequest(server: server, endpoint: endpoint, number: serverNumbers)
@@ -132,7 +132,7 @@ extension World {
                 break loop
             case .message: server.backend.takeMessage()
             case .statement(let span):
-                let slowness = isCalm ? 0 : scenario["slowness"]
+                let slowness = isCalm ? 0 : knobs.slowness
                 let cost = span + UInt64(slowness > 0 ? server.random.below(slowness) : 0)
                 if cost == 0 {
                     server.backend.execute()

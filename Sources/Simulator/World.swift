@@ -16,12 +16,13 @@ package struct Verdict {
 
 /// Virtual time, a virtual network, a model PostgreSQL and scripted clients around the production engine.
 ///
-/// The world tells the engine facts and carries out its actions, as the driver does (`Switchboard`, `Action`); it
-/// looks into the engine only where an oracle says so. Verbs: `+Actions`, `+Network`, `+Clients`, `+Servers`,
-/// `+Oracles`.
+/// The world tells the engine facts and carries out its actions, as the driver does (`Switchboard`,
+/// `Action`); it looks into the engine only where an oracle says so. Verbs: `+Actions`, `+Network`,
+/// `+Clients`, `+Servers`, `+Oracles`.
 package final class World {
     let scenario: Scenario
     let permitted: Permitted
+    let knobs: Knobs
     var engine: Switchboard
     var desk = ConsoleDesk(clock: WallClock(startSeconds: 1_700_000_000, startInstant: World.start))
     var actions = ActionList()
@@ -42,8 +43,8 @@ package final class World {
     /// By slot of the handle.
     var clientCables: [Cable?] = []
     var serverCables: [Cable?] = []
-    /// Every cable that may still carry something, for the accounting.
-    var openRequests = 0
+    /// The list being carried out has asked for a connection.
+    var hasOpened = false
     var unopened: [OpenRequest] = []
     var followUps: [FollowUp] = []
     var touched: [Cable] = []
@@ -56,6 +57,10 @@ package final class World {
     var refusesConnections = false
     /// SIGINT has come: the process is to end when every server is free.
     var isEnding = false
+    var host: ByteString = "10.0.0.1"
+    var hasTwo = true
+    /// Microseconds that the process has stood still.
+    var frozen: UInt64 = 0
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
     var serverNumbers = 0
@@ -75,13 +80,15 @@ package final class World {
     package init(_ scenario: Scenario) {
         self.scenario = scenario
         permitted = Permitted(scenario)
+        knobs = Knobs(scenario)
         random = Random(seed: scenario.seed ^ 0x5157_0A1D)
         snapshot = scenario.snapshot(poolSize: scenario["pool_size"])
         let facts = ProcessFacts(
             userID: 1, listenPort: 6432, version: "pglido simulated", startSeconds: 1_700_000_000,
             startInstant: World.start)
         engine = Switchboard(
-            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start)
+            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start
+        )
     }
 
     /// The engine's clock does not start at zero.
@@ -95,6 +102,7 @@ package final class World {
         for script in scenario.clients {
             let seed = scenario.seed ^ (UInt64(script.number + 1) &* 0x9E37_79B9)
             let client = SimulatedClient(script: script, random: Random(seed: seed))
+            client.takesAnyDatabase = scenario["many_pools"] > 0
             clients.append(client)
             heap.add(.connect(client), at: UInt64(script.startsAt))
         }
@@ -107,13 +115,14 @@ package final class World {
     }
 
     /// Long after calm: what has not healed by then never will.
-    private var horizon: UInt64 { UInt64(scenario["calm_at"] + scenario["patience"]) }
+    private var horizon: UInt64 { UInt64(knobs.horizon) + frozen }
 
     private func step() -> Bool {
         let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
         let event = heap.nextAt
         if let deadline, event == nil || deadline <= event! {
-            clock = max(clock, deadline)
+            let late = isCalm || knobs.lateTimers == 0 ? 0 : UInt64(random.below(knobs.lateTimers))
+            clock = max(clock, deadline + late)
             note("deadline", 0, 0)
             tell { $0.deadlinePassed(now: $1, into: &$2) }
             return true
@@ -136,7 +145,8 @@ package final class World {
         case .statementDone(let server, let number): statementDone(server, number)
         case .opened(let request): opened(request)
         case .welcome(let server): welcome(server)
-        case .cancel(let client, let rightKey, let waits): askCancel(of: client, rightKey: rightKey, waits: waits)
+        case .cancel(let client, let rightKey, let waits):
+            askCancel(of: client, rightKey: rightKey, waits: waits)
         case .cancelHits(let server): cancelHits(server)
         case .deed(let what): if !isCalm { perform(what) }
         case .calm: calm()
@@ -155,7 +165,10 @@ package final class World {
     /// Cuts the cycles of references, so that the world goes.
     private func letGo() {
         for client in clients { client.cable = nil }
-        for server in servers { server.cable = nil; server.victim = nil }
+        for server in servers {
+            server.cable = nil
+            server.victim = nil
+        }
         heap = EventHeap()
         followUps.removeAll()
     }
@@ -182,7 +195,9 @@ package final class World {
     }
 
     @inline(__always)
-    func mix(_ value: UInt64) { verdict.hash = (verdict.hash ^ value) &* 0x0000_0100_0000_01B3 &+ (verdict.hash >> 29) }
+    func mix(_ value: UInt64) {
+        verdict.hash = (verdict.hash ^ value) &* 0x0000_0100_0000_01B3 &+ (verdict.hash >> 29)
+    }
 
     func mix(_ view: ByteView) {
         var offset = 0

@@ -44,7 +44,9 @@ extension StartupPacket {
         case sslCode: packet = length == 8 ? .sslRequest : .unknown
         case gssCode: packet = length == 8 ? .gssRequest : .unknown
         case cancelCode:
-            guard count >= 16, count <= 12 + cancelSecretLimitBytes else { return (.unknown, 0) }
+            guard count <= 12 + cancelSecretLimitBytes else { return (.unknown, 0) }
+            // Without a key there is nobody it could mean.
+            guard count >= 16 else { return (.cancel(processID: 0, secret: bytes.slice(0, 0)), count) }
             guard bytes.count >= count, let processID = bytes.uint32(at: 8) else { return (.incomplete, 0) }
             packet = .cancel(processID: processID, secret: bytes.slice(12, count - 12))
         case _ where code >> 16 == 3:

@@ -99,7 +99,9 @@ struct Simulate {
     }
 
     private func report(_ verdict: Verdict, _ name: String) {
-        if flags.contains("--hash") { print("\(name) hash \(String(verdict.hash, radix: 16)) events \(verdict.events)") }
+        if flags.contains("--hash") {
+            print("\(name) hash \(String(verdict.hash, radix: 16)) events \(verdict.events)")
+        }
         guard let finding = verdict.finding else { return }
         print("SIM FAIL \(finding) event=\(verdict.events) replay: simulate \(name) --trace")
     }

@@ -2,6 +2,7 @@ import Glibc
 
 /// A trap ends the process: this says which seed it was.
 enum Trap {
+    /// Written by the one thread there is, read by its signal handler.
     nonisolated(unsafe) static var seed: UInt64 = 0
 
     static func watch() {

@@ -2,4 +2,3 @@ import Glibc
 import Simulator
 
 exit(Simulate(arguments: Array(CommandLine.arguments.dropFirst())).run())
-

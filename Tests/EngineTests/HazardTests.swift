@@ -63,8 +63,7 @@ import Testing
             case 6: if let someone { board.kill(someone, now: now, into: &actions) }
             case 7: board.reloaded(snapshot, for: nil, now: now, into: &actions)
             case 8:
-                // A cancel under way would end the process; see `killWhileACancelIsUnderWay`.
-                if let database, board.cancelRequests == 0 {
+                if let database {
                     board.kill(database, because: .killed, now: now, into: &actions)
                 }
             default: break

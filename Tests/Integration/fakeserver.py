@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+import time
 
 from machine import PORTS
 from wire import message
@@ -39,7 +40,7 @@ def error(code, text, severity="ERROR"):
 class FakeServer:
     """Accepts connections, says `welcome` to a startup, and answers each simple query by `answer(sql, number)`.
 
-    `answer` returns bytes, or bytes and the word "close". Queries the pooler makes by itself are answered plainly.
+    `answer` returns bytes, or a list of pieces and pauses in seconds; and the word "close" behind either. Queries the pooler makes by itself are answered plainly.
     """
 
     def __init__(self, answer, welcome=WELCOME):
@@ -47,6 +48,7 @@ class FakeServer:
         self.listener = socket.create_server(("127.0.0.1", PORTS.free()))
         self.port = self.listener.getsockname()[1]
         self.connections = 0
+        self.messages = 0
         self.queries = []
         self._open = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -66,6 +68,7 @@ class FakeServer:
             except OSError:
                 return
             self.connections += 1
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open.append(connection)
             threading.Thread(target=self._serve, args=(connection, self.connections), daemon=True).start()
 
@@ -76,13 +79,18 @@ class FakeServer:
             while kind := stream.read(1):
                 (length,) = struct.unpack("!I", stream.read(4))
                 body = stream.read(length - 4)
+                self.messages += 1
                 if kind != b"Q":
                     continue
                 sql = body[:-1].decode()
                 self.queries.append(sql)
                 said = self._reply(sql, number)
                 data, closing = said if isinstance(said, tuple) else (said, None)
-                connection.sendall(data)
+                for piece in data if isinstance(data, list) else [data]:
+                    if isinstance(piece, float):
+                        time.sleep(piece)
+                    else:
+                        connection.sendall(piece)
                 if closing:
                     connection.shutdown(socket.SHUT_RDWR)
                     connection.close()

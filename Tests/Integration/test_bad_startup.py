@@ -1,15 +1,15 @@
-"""Garbage, lies and half sentences before login (the A cases): a clear end for the one concerned, nobody else hurt."""
+"""Garbage, lies and half sentences before login (the A cases that need more than bytes).
+
+A clear end for the one concerned, nobody else hurt; the rest of the A cases are rows of hostile_cases.py.
+"""
 
 import os
-import struct
 import time
 
 import pytest
 
 from waiting import eventually
-from wire import (
-    GSS_REQUEST, PROTOCOL_3_0, PROTOCOL_3_2, SSL_REQUEST, Closed, Wire, errors, kinds, packet, startup,
-)
+from wire import GSS_REQUEST, PROTOCOL_3_0, SSL_REQUEST, Closed, Wire, errors, packet, startup
 
 
 @pytest.fixture
@@ -31,93 +31,6 @@ def end_of(pooler, data):
 
 
 USER = b"user\0trusty\0database\0app\0"
-
-FATAL = [
-    ("A3 length 0", struct.pack("!II", 0, PROTOCOL_3_0), "bad packet header"),
-    ("A4 length 4", struct.pack("!II", 4, PROTOCOL_3_0), "bad packet header"),
-    ("A5 version only", packet(PROTOCOL_3_0), ""),
-    ("A6 no terminator", packet(PROTOCOL_3_0, USER), ""),
-    ("A7 terminator early", packet(PROTOCOL_3_0, USER + b"\0junk"), ""),
-    ("A8 key without value", packet(PROTOCOL_3_0, USER + b"options\0"), ""),
-    ("A9 no user", packet(PROTOCOL_3_0, b"database\0app\0\0"), "no username supplied"),
-    ("A10 empty user", packet(PROTOCOL_3_0, b"user\0\0database\0app\0\0"), "no username supplied"),
-    ("A11 protocol 2", packet(131072, USER + b"\0"), "old V2 protocol not supported"),
-    ("A12 protocol 4", packet(4 << 16, USER + b"\0"), "bad packet header"),
-    ("A15 code 1234.9999", packet(1234 << 16 | 9999), "bad packet header"),
-    ("A19 length 16 MiB", struct.pack("!II", 0x00FFFFFF, PROTOCOL_3_0), "bad packet header"),
-    ("A19 length 2 GiB", struct.pack("!II", 0x7FFFFFFF, PROTOCOL_3_0), "bad packet header"),
-    ("A19 length negative", struct.pack("!II", 0xFFFFFFFF, PROTOCOL_3_0), "bad packet header"),
-    ("A37 long user", startup("u" * 200, "app"), "username too long"),
-    ("C2 password first", b"p" + struct.pack("!I", 10) + b"secret", ""),
-]
-
-
-WAITED_FOR_MORE_IN_1_18 = ("A6", "A7", "A8")
-
-
-def marks(name):
-    """Cases that Debian's PgBouncer does not answer."""
-    return [pytest.mark.recent] if name.split()[0] in WAITED_FOR_MORE_IN_1_18 else []
-
-
-@pytest.mark.parametrize("data, text", [pytest.param(d, t, id=i, marks=marks(i)) for i, d, t in FATAL])
-def test_refused(attacked, data, text):
-    """Ends at once; where something is said it is PgBouncer's sentence."""
-    heard = end_of(attacked, data)
-    assert all(e["S"] == "FATAL" for e in heard)
-    if text and heard:
-        assert text in heard[-1]["M"]
-
-
-GARBAGE = [
-    ("A20 HTTP", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-    ("A21 ClientHello", bytes.fromhex("16030100c8010000c40303") + bytes(200)),
-    ("A22 SSH", b"SSH-2.0-OpenSSH_9.2\r\n"),
-    ("A22 SMTP", b"EHLO there\r\n"),
-    ("A22 Redis", b"*1\r\n$4\r\nPING\r\n"),
-    ("A22 MySQL", bytes.fromhex("4a0000000a382e30")),
-    ("A22 random", bytes(range(255, -1, -1)) * 256),
-    ("C3 query first", b"Q" + struct.pack("!I", 13) + b"select 1\0"),
-]
-
-
-@pytest.mark.parametrize("data", [pytest.param(d, id=i) for i, d in GARBAGE])
-def test_garbage_is_closed(attacked, data):
-    """What is not PostgreSQL is closed within the login timeout."""
-    with Wire(attacked.port) as wire:
-        try:
-            wire.send(data)
-            heard = wire.socket.recv(4096)
-            while heard and wire.socket.recv(4096):
-                pass
-        except ConnectionError:
-            pass
-
-
-@pytest.mark.parametrize("size", [10_001, 65_000, 70_000])
-@pytest.mark.ours
-def test_startup_of_more_than_ten_thousand_bytes(attacked, size):
-    """PostgreSQL's own limit holds: a FATAL the client can read (A16 to A18)."""
-    body = USER + b"application_name\0" + b"x" * (size - len(USER) - 27) + b"\0\0"
-    assert end_of(attacked, packet(PROTOCOL_3_0, body))[-1]["S"] == "FATAL"
-
-
-@pytest.mark.recent
-def test_startup_larger_than_a_buffer(pooler):
-    """Nine thousand bytes are fine (A41)."""
-    wire = pooler.wire(application_name="n" * 9000)
-    assert wire.value("select 1") == "1"
-
-
-@pytest.mark.recent
-@pytest.mark.parametrize("protocol", [PROTOCOL_3_2, 3 << 16 | 9999])
-def test_newer_protocols_are_negotiated(pooler, protocol):
-    """3.2 and grease get NegotiateProtocolVersion or are simply spoken (A13, A14)."""
-    wire = pooler.bare_wire()
-    wire.send(startup("trusty", "app", protocol=protocol))
-    order = kinds(wire.finish_login("trusty"))
-    assert order.lstrip("v")[0] == "R"
-    assert wire.value("select 1") == "1"
 
 
 @pytest.mark.recent
@@ -176,16 +89,6 @@ def test_slow_startup(pooler, kind):
             time.sleep(0.002)
     wire.finish_login("trusty")
     assert wire.value("select 1") == "1"
-
-
-def test_startup_twice(make_pooler, backend):
-    """A second startup during login ends it (A23)."""
-    pooler = make_pooler(auth_type="plain", databases={"app": backend + " user=trusty"}, secrets={"trusty": "pw"})
-    with Wire(pooler.port) as wire:
-        wire.send(startup("trusty", "app"))
-        assert wire.read().kind == "R"
-        wire.send(startup("trusty", "app"))
-        assert errors(wire.read_all())[-1]["S"] == "FATAL"
 
 
 def test_many_half_open_logins(make_pooler):

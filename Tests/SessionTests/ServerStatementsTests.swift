@@ -4,17 +4,17 @@ import Testing
 @Suite struct ServerStatementsTests {
     @Test func aStatementIsUnderWayUntilTheServerSaysSo() {
         var statements = ServerStatements()
-        var presence = statements.presence(5)
+        var presence = statements.presence(5, segment: 1)
         #expect(presence == .absent)
         statements.parseSent(5, segment: 3)
-        presence = statements.presence(5)
+        presence = statements.presence(5, segment: 1)
         #expect(presence == .underWay(segment: 3))
         statements.confirm(5)
-        presence = statements.presence(5)
+        presence = statements.presence(5, segment: 1)
         #expect(presence == .prepared)
         let wasHere = [statements.forget(5), statements.forget(5)]
         #expect(wasHere == [true, false])
-        presence = statements.presence(5)
+        presence = statements.presence(5, segment: 1)
         #expect(presence == .absent)
     }
 

@@ -38,7 +38,9 @@ struct TargetGraph {
     /// Modules of the toolchain that a target may import beside its row.
     static let worldModules = ["Glibc", "Synchronization"]
     /// Targets that make system calls, or stand above them.
-    static let worldTargets = ["EventLoop", "TLS", "Resolver", "Pam", "Ldap", "Http", "Daemon", "pglido"]
+    static let worldTargets = [
+        "EventLoop", "TLS", "Resolver", "Pam", "Ldap", "Http", "Daemon", "pglido", "simulate", "fuzz",
+    ]
     /// What a pure target may not depend on, whatever its row says.
     static let notPure = ["EventLoop", "TLS", "CLinux", "CAres", "Daemon", "Glibc"]
 

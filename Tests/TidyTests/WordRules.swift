@@ -55,12 +55,15 @@ struct WordRule: Sendable, CustomTestStringConvertible {
         WordRule(
             name: "no async", pattern: #"\b(async|await)\b"#, scope: .code,
             instead: "the engine takes events and appends actions; nothing in Sources suspends",
+            exempt: ["Sources/Simulator/"],
             bad: "let row = await next()", good: "let awaited = next()  // await"),
         WordRule(
             name: "unsafe has five homes", pattern: #"Unsafe|\bUnmanaged\b|\bOpaquePointer\b"#, scope: .code,
             instead:
                 "take a ByteView or ByteBuffer; pointers live in Primitives, Crypto, EventLoop, TLS and Daemon",
-            exempt: ["Primitives", "Crypto", "EventLoop", "TLS", "Daemon"].map { "Sources/\($0)/" },
+            exempt: [
+                "Primitives", "Crypto", "EventLoop", "TLS", "Daemon", "Simulator", "simulate", "Fuzzers", "fuzz",
+            ].map { "Sources/\($0)/" },
             bad: "func read(_ p: UnsafeRawPointer)",
             good: "func read(_ view: ByteView)  // not UnsafeRawPointer"),
         WordRule(
@@ -69,7 +72,10 @@ struct WordRule: Sendable, CustomTestStringConvertible {
                 #"PoolMode\.(session|transaction|statement)\b|(?<![\w\)\]\?!`])\.(session|transaction|statement)\b(?!\()"#,
             scope: .code,
             instead: "ask the mode a question of Session/PoolMode.swift; no other file may tell modes apart",
-            exempt: ["Sources/Config/", "Sources/Console/", "Sources/Session/PoolMode.swift"],
+            exempt: [
+                "Sources/Config/", "Sources/Console/", "Sources/Session/PoolMode.swift", "Sources/Simulator/",
+                "Sources/Fuzzers/",
+            ],
             bad: "case .transaction: release()",
             good: "if client.session.mode.mayRelease { log(.statement(1)) }"),
     ]

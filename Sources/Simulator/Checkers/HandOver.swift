@@ -1,7 +1,7 @@
 import Config
 
-/// O3: whether a server may go from one client to another, judged by the server's own state and by what is on the
-/// wire (I2), not by the engine's book-keeping.
+/// O3: whether a server may go from one client to another, judged by the server's own state and by what is on
+/// the wire (I2), not by the engine's book-keeping.
 struct HandOver {
     let server: SimulatedServer
     let cable: Cable
@@ -21,8 +21,11 @@ struct HandOver {
         if backend.status != 0x49 { return "in a transaction" }
         if backend.skips { return "while it skipped to Sync" }
         if backend.copy != nil { return "in a COPY" }
-        if !backend.running.isEmpty || !backend.portals.isEmpty || backend.hasOpenBatch { return "with work to do" }
-        if !backend.output.isEmpty || hasAnswers(cable.inFlight) || !isBeingRead && hasAnswers(cable.arrived) {
+        if !backend.running.isEmpty || !backend.portals.isEmpty || backend.hasOpenBatch {
+            return "with work to do"
+        }
+        if !backend.output.isEmpty || hasAnswers(cable.inFlight) || !isBeingRead && hasAnswers(cable.arrived)
+        {
             return "with unread answers"
         }
         if mode == .session, isForClient, !backend.statements.isEmpty { return "with prepared statements" }

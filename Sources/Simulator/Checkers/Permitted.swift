@@ -5,7 +5,8 @@ import Config
 /// - A notice that the client waits for a server, when `query_wait_notify` is on.
 /// - One FATAL of the pooler, with a text that the options of the run explain; nothing but the end follows.
 /// - An error for a cancel request that met its client in line.
-/// - Another number behind `PGBOUNCER_` in the text of an error, when that is what the client called its statement.
+/// - Another number behind `PGBOUNCER_` in the text of an error, when that is what the client called its
+///   statement.
 /// - The end without a word, in the middle of a message.
 struct Permitted {
     private var fatals: [String] = []
@@ -26,19 +27,25 @@ struct Permitted {
         let timesOut = ["query_timeout", "transaction_timeout", "idle_transaction_timeout"].contains {
             scenario[$0] > 0
         }
-        mayEndSilently = serversDie || timesOut || deeds.contains(.killDatabase) || deeds.contains(.killClient)
+        mayEndSilently =
+            serversDie || timesOut || deeds.contains(.killDatabase) || deeds.contains(.killClient)
         let reasons: [(Bool, [String])] = [
             (
                 serversDie,
-                ["server conn crashed?", "terminating connection due to administrator command",
-                 "server login has been failing", "connect failed", "server connection closed",
-                 "invalid server parameter"]
+                [
+                    "server conn crashed?", "terminating connection due to administrator command",
+                    "server login has been failing", "connect failed", "server connection closed",
+                    "invalid server parameter",
+                ]
             ),
             (
-                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0 || scenario["connect_fails"] > 0
+                deeds.contains(.refuseConnections) || scenario["login_fails"] > 0
+                    || scenario["connect_fails"] > 0
                     || scenario["login_silent"] > 0,
-                ["server login has been failing", "connect failed", "the database system is starting up",
-                 "sorry, too many clients already", "server conn crashed?", "connect timeout"]
+                [
+                    "server login has been failing", "connect failed", "the database system is starting up",
+                    "sorry, too many clients already", "server conn crashed?", "connect timeout",
+                ]
             ),
             (scenario["query_wait_timeout"] > 0, ["query_wait_timeout"]),
             (scenario["query_timeout"] > 0, ["query timeout", "query_timeout"]),
@@ -46,8 +53,19 @@ struct Permitted {
             (scenario["transaction_timeout"] > 0, ["transaction timeout"]),
             (scenario["client_idle_timeout"] > 0, ["client_idle_timeout"]),
             (scenario["client_login_timeout"] > 0, ["client_login_timeout"]),
+            (deeds.contains(.removeDatabase), ["database removed", "no such database"]),
+            (
+                deeds.contains(.freeze),
+                [
+                    "server login has been failing", "connect failed", "connect timeout",
+                    "server conn crashed?",
+                ]
+            ),
             (deeds.contains(.killClient), ["admin forced disconnect"]),
-            (deeds.contains(.killDatabase), ["admin forced disconnect", "database removed", "database \"one\" is disabled"]),
+            (
+                deeds.contains(.killDatabase),
+                ["admin forced disconnect", "database removed", "database \"one\" is disabled"]
+            ),
             (
                 deeds.contains(.endWithServers) || deeds.contains(.endWithClients),
                 ["server shutting down", "pooler is shutting down"]
@@ -64,7 +82,9 @@ struct Permitted {
     func allows(notice text: String) -> Bool { notifies && text.hasPrefix("No server connection available") }
 
     func allows(fatal report: Report, _ ideal: Backend) -> Bool {
-        if hasStatementMode, report.text == "transaction blocks not allowed in statement pooling mode" { return true }
+        if hasStatementMode, report.text == "transaction blocks not allowed in statement pooling mode" {
+            return true
+        }
         return fatals.contains { report.text.hasPrefix($0) }
     }
 }

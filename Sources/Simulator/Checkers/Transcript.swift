@@ -1,7 +1,7 @@
 import Primitives
 
-/// O1 and O2: every message that reaches a client is its own, and is what an ideal server would have said, save the
-/// permitted differences: those of `Permitted`, and what came of a cancel request.
+/// O1 and O2: every message that reaches a client is its own, and is what an ideal server would have said,
+/// save the permitted differences: those of `Permitted`, and what came of a cancel request.
 struct Transcript {
     let permitted: Permitted
     let client: SimulatedClient
@@ -66,12 +66,15 @@ struct Transcript {
         client.met += length
         client.answersMet += 1
         if wanted.first == kind, wanted.dropFirst(5).elementsEqual(body) {
-            return isCancel && client.cancelsAsked == 0 ? "O4 client \(client.number) was cancelled, nobody asked" : nil
+            return isCancel && client.cancelsAsked == 0
+                ? "O4 client \(client.number) was cancelled, nobody asked" : nil
         }
         if kind == 0x45, wanted.first == 0x45 {
             let report = Report(body)
             let ideal = Report(Array(wanted.dropFirst(5)))
-            if report.state == ideal.state, permitted.allows(report.text, insteadOf: ideal.text) { return nil }
+            if report.state == ideal.state, permitted.allows(report.text, insteadOf: ideal.text) {
+                return nil
+            }
         }
         return "O2 client \(client.number) got \(shown(kind, body)) instead of "
             + shown(wanted.first ?? 0, Array(wanted.dropFirst(5)))
