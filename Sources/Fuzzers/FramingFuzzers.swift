@@ -1,4 +1,3 @@
-import Engine
 import Primitives
 import Wire
 
@@ -35,7 +34,7 @@ enum ClientFraming {
             if delivery == .whole, option == 0 { forwards(rig, stream) }
             rig.finish()
             if let finding = rig.finding { return .finding("\(delivery): \(finding)") }
-            if !Self.announcesTooMuch(stream), let first, let text = difference(first, told) {
+            if let first, let text = difference(first, told) {
                 return .finding("split: \(delivery): \(text)")
             }
             first = first ?? told
@@ -44,13 +43,6 @@ enum ClientFraming {
             stream, option, Delivery.random.pieces(stream.count, seed: ~digest), answersAtOnce: true)
         rig.finish()
         return rig.finding.map { .finding("answered at once: \($0)") } ?? .fine
-    }
-
-    /// A message that is never coming whole: it is refused or streamed, by what of it has arrived.
-    private static func announcesTooMuch(_ stream: Bytes) -> Bool {
-        let tail = Cutter(stream).tail
-        guard tail.count >= 5 else { return false }
-        return tail[1..<5].reduce(0) { $0 << 8 | Int($1) } > Limits.heldMessageBytes
     }
 
     private static func talk(_ stream: Bytes, _ option: Int, _ pieces: [Int], answersAtOnce: Bool) -> Rig {
