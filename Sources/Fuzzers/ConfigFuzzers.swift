@@ -109,7 +109,9 @@ enum UserLists {
             if line.isEmpty || line[0] == 0x3B { continue }
             guard !line.contains(0), let (name, behind) = quoted(line) else { return nil }
             let second = Bytes(behind.drop { $0 != 0x22 })
-            guard let (secret, _) = quoted(second), name.count <= 127, secret.count <= 65_530 else { return nil }
+            guard let (secret, _) = quoted(second), name.count <= 127, secret.count <= 65_530 else {
+                return nil
+            }
             secrets[ByteString(name)] = ByteString(secret)
         }
         return secrets

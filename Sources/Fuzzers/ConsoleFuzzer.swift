@@ -5,11 +5,13 @@ import Primitives
 /// F10: console commands. The first byte says who asks and by which protocol; the rest are texts.
 enum ConsoleCommands {
     static let words: [ByteString] = [
-        "\n%%\n", "SHOW ", "SHOW POOLS", "SHOW CLIENTS;", "SHOW SERVERS", "SHOW CONFIG", "SHOW STATS", "SHOW HELP",
+        "\n%%\n", "SHOW ", "SHOW POOLS", "SHOW CLIENTS;", "SHOW SERVERS", "SHOW CONFIG", "SHOW STATS",
+        "SHOW HELP",
         "SHOW DATABASES", "SHOW USERS", "SHOW LISTS", "SHOW SOCKETS", "SHOW MEM", "SHOW STATE", "SHOW FDS",
         "PAUSE", "PAUSE db", "RESUME", "RESUME db", "DISABLE db", "ENABLE db", "KILL db", "KILL", "SUSPEND",
         "RECONNECT", "RECONNECT db", "RELOAD", "SHUTDOWN", "SHUTDOWN WAIT_FOR_CLIENTS", "WAIT_CLOSE db",
-        "KILL_CLIENT 1", "SET ", " = ", "SET query_timeout = '5'", "SET pool_mode TO session", "pool_size", "'",
+        "KILL_CLIENT 1", "SET ", " = ", "SET query_timeout = '5'", "SET pool_mode TO session", "pool_size",
+        "'",
         "\"", ";", "--", "/*", "*/", "\0", "\r\n", "other", "pgbouncer", "SELECT 1", "show\t", "''", "\"\"",
     ]
 
@@ -36,7 +38,9 @@ enum ConsoleCommands {
             if before != after {
                 if !isAdmin { return .finding("a stats user changed the pooler with \(text.shown)") }
                 // RELOAD failed, but that is no parse error, and changes nothing either.
-                if answer.count(of: "E") > 0 { return .finding("\(text.shown) is refused, but changed something") }
+                if answer.count(of: "E") > 0 {
+                    return .finding("\(text.shown) is refused, but changed something")
+                }
             }
             if answer.count(of: "E") > 0, answer.count(of: "C") > 0 {
                 return .finding("both an error and a result for \(text.shown)")
@@ -65,7 +69,8 @@ enum ConsoleCommands {
         all += ["\(rig.board.mode)", "\(rig.board.shutdown)", "\(rig.hasExited)"]
         all += ["\(rig.board.clients.count)", "\(rig.board.servers.count)"]
         for database in rig.board.databaseIDs {
-            all.append("\(rig.board.databases[database].isPaused) \(rig.board.databases[database].isDisabled)")
+            all.append(
+                "\(rig.board.databases[database].isPaused) \(rig.board.databases[database].isDisabled)")
         }
         return all
     }

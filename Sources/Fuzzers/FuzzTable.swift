@@ -31,13 +31,14 @@ package enum FuzzTable {
             boundMilliseconds: 2000, dictionary: ScramClient.words, run: ScramClient.run),
         Fuzzer(
             "F7", "ini",
-            "A configuration counts whole or not at all; what it prints it reads again; a reload loses nobody.",
+            "A configuration counts whole or not at all, and reads what it prints; a reload loses nobody.",
             dictionary: IniFiles.words, run: IniFiles.run),
         Fuzzer(
             "F9", "userlist", "The list of users is read byte for byte as a model reads it, or refused.",
             dictionary: UserLists.words, run: UserLists.run),
         Fuzzer(
-            "F10", "console", "No console command changes anything when it is refused, or given by a stats user.",
+            "F10", "console",
+            "No console command changes anything when it is refused, or given by a stats user.",
             limitBytes: 1024, dictionary: ConsoleCommands.words, run: ConsoleCommands.run),
         Fuzzer(
             "F11", "statement-words",

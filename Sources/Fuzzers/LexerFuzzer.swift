@@ -3,8 +3,10 @@ import Primitives
 /// F11: the little SQL we read: DEALLOCATE of a name, and the words that drop statements.
 enum StatementWords {
     static let words: [ByteString] = [
-        "deallocate ", "DEALLOCATE ", "prepare ", "all", "x", "y", "\"x\"", "\"a b\"", "1", "select", ";", " ", "\t",
-        "\n", "--", "/*", "*/", "\"", "\"\"", "discard", "DisCard all", "U&\"x\"", "$", "x.y", "PGBOUNCER_1", "''",
+        "deallocate ", "DEALLOCATE ", "prepare ", "all", "x", "y", "\"x\"", "\"a b\"", "1", "select", ";",
+        " ", "\t",
+        "\n", "--", "/*", "*/", "\"", "\"\"", "discard", "DisCard all", "U&\"x\"", "$", "x.y", "PGBOUNCER_1",
+        "''",
         "\u{E9}", ",", "(", "set", "X",
     ]
     /// What the client has prepared.
@@ -58,7 +60,9 @@ enum StatementWords {
 
     /// The search for words, against the library's.
     private static func search(_ bytes: Bytes) -> String? {
-        for (word, text) in [("deallocate" as StaticString, "deallocate"), ("discard", "discard"), ("x", "x")] {
+        for (word, text) in [
+            ("deallocate" as StaticString, "deallocate"), ("discard", "discard"), ("x", "x"),
+        ] {
             let found = ByteString(bytes).withView { $0.containsIgnoringASCIICase(word) }
             if found != holds(bytes, text) { return "\(text) in \(bytes.shown): \(found)" }
         }
@@ -79,7 +83,12 @@ enum StatementWords {
         text.count <= 200 && !text.contains { $0 == 0x2D || $0 == 0x2F } && text.count { $0 == 0x3B } <= 1
     }
 
-    private enum Token: Equatable { case word(String), quoted(String), number(String), semicolon, other }
+    private enum Token: Equatable {
+        case word(String)
+        case quoted(String)
+        case number(String)
+        case semicolon, other
+    }
 
     /// The name that PostgreSQL would deallocate; `nil` when the text is anything else.
     private static func model(_ text: Bytes) -> String? {
@@ -114,7 +123,8 @@ enum StatementWords {
                 place = behindComment(text, place)
             } else if isLetter(byte) || isDigit(byte) {
                 let start = place
-                while place < text.count, isLetter(text[place]) || isDigit(text[place]) || text[place] == 0x24 {
+                while place < text.count, isLetter(text[place]) || isDigit(text[place]) || text[place] == 0x24
+                {
                     place += 1
                 }
                 let folded = text[start..<place].map { (0x41...0x5A).contains($0) ? $0 + 32 : $0 }

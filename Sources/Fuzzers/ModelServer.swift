@@ -164,7 +164,7 @@ struct ModelServer {
             let name = words[0] == "datestyle" ? "DateStyle" : words[0] == "timezone" ? "TimeZone" : words[0]
             said += Message.parameter(String(name), words[1].utf8.filter { $0 != 0x27 })
         }
-        return said
+        return said.isEmpty ? Message.complete("SET") : said
     }
 
     private mutating func copy(_ kind: UInt8, _ withReady: Bool) -> Bytes {

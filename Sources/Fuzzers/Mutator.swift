@@ -44,7 +44,8 @@ package struct Mutator {
             bytes.insert(contentsOf: piece, at: random.below(bytes.count + 1))
         case 9 where !corpus.isEmpty: splice(&bytes, place, corpus[random.below(corpus.count)])
         case 10 where bytes.count > 1: bytes.swapAt(here, random.below(bytes.count))
-        case 11: bytes.insert(contentsOf: repeatElement(bytes.isEmpty ? 0 : bytes[here], count: run), at: place)
+        case 11:
+            bytes.insert(contentsOf: repeatElement(bytes.isEmpty ? 0 : bytes[here], count: run), at: place)
         default: bytes.append(UInt8(random.below(256)))
         }
     }

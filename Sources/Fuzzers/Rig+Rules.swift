@@ -43,7 +43,8 @@ extension Rig {
             guard case .server(let server) = links[old.server].id, board.servers.contains(server) else {
                 continue
             }
-            let isLent = board.servers[server].epoch == old.epoch && board.servers[server].client == old.client
+            let isLent =
+                board.servers[server].epoch == old.epoch && board.servers[server].client == old.client
             if !isLent { checkRelease(old) }
         }
         var sessions = 0
@@ -75,7 +76,8 @@ extension Rig {
         let length = link.sent.prefix(4).reduce(0) { $0 << 8 | Int($1) }
         let asked = Cutter(Bytes(link.sent.prefix(old.asked).dropFirst(length)))
         if heard.count(of: "G") > 0 || heard.count(of: "W") > 0 { return }
-        let owed = asked.count(of: "QSF")
+        // Behind an error everything up to Sync is passed over (manual: "Extended Query").
+        let owed = asked.count(of: heard.count(of: "E") > 0 ? "S" : "QSF")
         let paid = heard.count(of: "Z") - 1
         if paid < owed { found("release: \(owed) requests, \(paid) answers") }
         // The rest of it may have gone out in this very event.

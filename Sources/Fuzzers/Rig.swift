@@ -323,7 +323,9 @@ final class Rig {
         func name(_ link: LinkID) -> String { numbers[link].map { "\($0)" } ?? "a dead link" }
         switch action {
         case .relay(let range, let link):
-            return "relay to \(name(link)): \(Bytes(bytes[Int(range.offset)..<min(range.end, bytes.count)]).shown)"
+            return
+                "relay to \(name(link)): "
+                + Bytes(bytes.prefix(range.end).dropFirst(Int(range.offset))).shown
         case .send(let range, let link):
             return "send to \(name(link)): \(ByteString(list.scratch.view(range)).bytes.shown)"
         case .open: return "open \(links.count)"

@@ -4,8 +4,8 @@ import Primitives
 
 /// F6: how a server asks for a password; and the texts of secrets.
 ///
-/// The input is a script: what we can prove ourselves with, then the bodies of `R` messages. In a body `%N` is our
-/// nonce, `%V` the right signature of the server.
+/// The input is a script: what we can prove ourselves with, then the bodies of `R` messages. In a body `%N`
+/// is our nonce, `%V` the right signature of the server.
 enum ScramClient {
     static let words: [ByteString] = [
         "\n%%\n", "%N", "%V", ByteString([0, 0, 0, 0]), ByteString([0, 0, 0, 3]), ByteString([0, 0, 0, 5]),
@@ -83,7 +83,8 @@ enum ScramClient {
             let salt = ByteString(parts[0x73] ?? []).withView { Base64.decode($0) } ?? []
             let count = Int(String(decoding: parts[0x69] ?? [], as: UTF8.self)) ?? 1
             let keys = ScramServer.password.withView {
-                ScramKeys.derive(password: $0, salt: ByteString(salt), iterations: min(max(count, 1), 1_000_000))
+                ScramKeys.derive(
+                    password: $0, salt: ByteString(salt), iterations: min(max(count, 1), 1_000_000))
             }
             let end = clientFinal.count - 47
             guard end > 0 else { return [] }

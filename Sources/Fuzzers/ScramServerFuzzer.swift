@@ -4,12 +4,12 @@ import Primitives
 
 /// F5: what a client answers to a request for its password.
 ///
-/// The input is a script: the method, the kind of secret, then the bodies of `p` messages. In a body `%I` makes
-/// the rest a SASLInitialResponse, `%N` is the nonce the pooler sent, `%P` the right proof, `%D` the right MD5
-/// answer.
+/// The input is a script: the method, the kind of secret, then the bodies of `p` messages. In a body `%I`
+/// makes the rest a SASLInitialResponse, `%N` is the nonce the pooler sent, `%P` the right proof.
 enum ScramServer {
     static let words: [ByteString] = [
-        "\n%%\n", "%I", "%N", "%P", "%D", "n,,n=,r=abc", "y,,", "p=tls-unique,,", "n,a=bob,", "m=x,", "c=biws,r=%N,p=%P",
+        "\n%%\n", "%I", "%N", "%P", "%D", "n,,n=,r=abc", "y,,", "p=tls-unique,,", "n,a=bob,", "m=x,",
+        "c=biws,r=%N,p=%P",
         "c=eSws", "r=%N", ",p=%P", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "pencil", "pencil\0", "=", ",",
     ]
     static let password: ByteString = "pencil"
@@ -56,7 +56,9 @@ enum ScramServer {
             case .accepted:
                 if expected != .accept { return .finding("accepted \(body.shown), the model: \(expected)") }
             case .rejected(let failure):
-                if expected != .reject { return .finding("\(failure) for \(body.shown), the model: \(expected)") }
+                if expected != .reject {
+                    return .finding("\(failure) for \(body.shown), the model: \(expected)")
+                }
             case .waiting:
                 if expected != .wait { return .finding("waits after \(body.shown), the model: \(expected)") }
             }
@@ -119,14 +121,18 @@ struct ScramModel {
     private func withoutProof(_ body: Bytes) -> Bytes? {
         let mark = Array(",p=".utf8)
         guard body.count >= 3 else { return nil }
-        for place in 0...(body.count - 3) where body[place...].starts(with: mark) { return Bytes(body[..<place]) }
+        for place in 0...(body.count - 3) where body[place...].starts(with: mark) {
+            return Bytes(body[..<place])
+        }
         return nil
     }
 
     private func proof(of withoutProof: Bytes) -> Bytes {
         guard let clientFirst else { return [] }
         let salt = ByteString(attribute("s")).withView { Base64.decode($0) } ?? []
-        guard let count = Int(String(decoding: attribute("i"), as: UTF8.self)), count < 100_000 else { return [] }
+        guard let count = Int(String(decoding: attribute("i"), as: UTF8.self)), count < 100_000 else {
+            return []
+        }
         let keys = ScramServer.password.withView {
             ScramKeys.derive(password: $0, salt: ByteString(salt), iterations: count)
         }
@@ -153,11 +159,15 @@ struct ScramModel {
 
     private mutating func first(_ body: Bytes) -> Outcome {
         guard body.count <= 1024, let end = body.firstIndex(of: 0) else { return .reject }
-        guard Bytes(body[..<end]) == Array("SCRAM-SHA-256".utf8), body.count >= end + 5 else { return .reject }
+        guard Bytes(body[..<end]) == Array("SCRAM-SHA-256".utf8), body.count >= end + 5 else {
+            return .reject
+        }
         let length = body[end + 1..<end + 5].reduce(0) { $0 << 8 | Int($1) }
         let text = Bytes(body[(end + 5)...])
         guard length == text.count, !text.contains(0) else { return .reject }
-        guard text.starts(with: Array("n,,".utf8)) || text.starts(with: Array("y,,".utf8)) else { return .reject }
+        guard text.starts(with: Array("n,,".utf8)) || text.starts(with: Array("y,,".utf8)) else {
+            return .reject
+        }
         let parts = Bytes(text.dropFirst(3)).split(separator: 0x2C, omittingEmptySubsequences: false)
         guard parts.count >= 2, parts.allSatisfy({ Self.isAttribute(Bytes($0)) }) else { return .reject }
         guard parts[0].first == 0x6E, parts[1].first == 0x72 else { return .reject }
@@ -172,8 +182,12 @@ struct ScramModel {
         let parts = body.split(separator: 0x2C, omittingEmptySubsequences: false).map { Bytes($0) }
         guard parts.count >= 3, parts.allSatisfy(Self.isAttribute) else { return .reject }
         let binding = clientFirst.first == 0x6E ? "c=biws" : "c=eSws"
-        guard parts[0] == Array(binding.utf8), parts[1] == Array("r=".utf8) + attribute("r") else { return .reject }
-        guard parts.dropFirst(2).firstIndex(where: { $0.first == 0x70 }) == parts.count - 1 else { return .reject }
+        guard parts[0] == Array(binding.utf8), parts[1] == Array("r=".utf8) + attribute("r") else {
+            return .reject
+        }
+        guard parts.dropFirst(2).firstIndex(where: { $0.first == 0x70 }) == parts.count - 1 else {
+            return .reject
+        }
         let last = parts[parts.count - 1]
         let front = Bytes(body.dropLast(last.count + 1))
         return Bytes(last.dropFirst(2)) == proof(of: front) ? .accept : .reject

@@ -4,13 +4,15 @@ import Pool
 import Primitives
 import Session
 
-/// F14: bytes become a script of events for the whole engine: clients and servers that come, speak, fall silent,
-/// vanish, cancel; time, congestion, reloads, signals. In the end everything must heal and nobody be left.
+/// F14: bytes become a script of events for the whole engine: clients and servers that come, speak, fall
+/// silent, vanish, cancel; time, congestion, reloads, signals. In the end all must heal and nobody be left.
 struct EventScript {
     static let words: [ByteString] = [
         ByteString([0, 0, 0, 9]), ByteString([15, 0]), ByteString([1, 0, 0]), ByteString([1, 0, 1]),
-        ByteString([1, 0, 2]), ByteString([6, 3]), ByteString([7, 0, 0]), ByteString([8, 0]), ByteString([9, 0]),
-        ByteString([10, 0]), ByteString([11, 0]), ByteString([12, 5]), ByteString([13, 1]), ByteString([14, 0]),
+        ByteString([1, 0, 2]), ByteString([6, 3]), ByteString([7, 0, 0]), ByteString([8, 0]),
+        ByteString([9, 0]),
+        ByteString([10, 0]), ByteString([11, 0]), ByteString([12, 5]), ByteString([13, 1]),
+        ByteString([14, 0]),
         ByteString([3, 0]), ByteString([5, 0, 0]), ByteString([2, 0, 5]), ByteString([4, 0, 6]),
     ]
 
@@ -49,7 +51,9 @@ struct EventScript {
         rig = Rig(Rig.snapshot(settings))
     }
 
-    private var servers: [Int] { rig.links.indices.filter { rig.links[$0].isServer && rig.links[$0].isAlive } }
+    private var servers: [Int] {
+        rig.links.indices.filter { rig.links[$0].isServer && rig.links[$0].isAlive }
+    }
 
     private mutating func anyClient() -> Int? {
         let number = input.byte()
@@ -63,7 +67,8 @@ struct EventScript {
     }
 
     private static let spans: [TimeSpan] = [
-        .milliseconds(1), .milliseconds(100), .seconds(1), .seconds(3), .seconds(7), .seconds(16), .seconds(40),
+        .milliseconds(1), .milliseconds(100), .seconds(1), .seconds(3), .seconds(7), .seconds(16),
+        .seconds(40),
         .seconds(130), .seconds(700), .seconds(4000),
     ]
 
@@ -131,10 +136,12 @@ struct EventScript {
     }
 
     private static let commands = [
-        "PAUSE", "PAUSE db", "RESUME", "RESUME db", "DISABLE db", "ENABLE db", "KILL db", "RECONNECT", "SUSPEND",
+        "PAUSE", "PAUSE db", "RESUME", "RESUME db", "DISABLE db", "ENABLE db", "KILL db", "RECONNECT",
+        "SUSPEND",
         "KILL", "RELOAD", "WAIT_CLOSE db", "SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW SOCKETS",
         "KILL_CLIENT 1", "KILL_CLIENT 2", "SET default_pool_size = 2", "SET pool_mode = session",
-        "SET pool_mode = transaction", "SET server_lifetime = 1", "SET max_prepared_statements = 1", "SHOW STATS",
+        "SET pool_mode = transaction", "SET server_lifetime = 1", "SET max_prepared_statements = 1",
+        "SHOW STATS",
     ]
 
     private mutating func command() {
@@ -169,7 +176,7 @@ struct EventScript {
 
     // MARK: Peace
 
-    /// No more faults: whoever waits for a server gets one or an answer, and when all have left nothing is left.
+    /// No more faults: whoever waits for a server gets one or an answer, and nothing is left of who has left.
     private mutating func heal() {
         guard rig.finding == nil, !rig.hasExited else { return }
         let console = rig.connect("admin", "pgbouncer")
@@ -192,14 +199,17 @@ struct EventScript {
     private func stuck() {
         guard rig.finding == nil else { return }
         for number in rig.links.indices where rig.links[number].isAlive {
-            guard case .client(let client) = rig.links[number].id, rig.board.clients.contains(client) else { continue }
+            guard case .client(let client) = rig.links[number].id, rig.board.clients.contains(client) else {
+                continue
+            }
             switch rig.board.clients[client].phase {
             case .waiting, .awaitingWelcome:
                 // Others may keep all servers in transactions of their own.
                 guard let pool = rig.board.clients[client].pool else { continue }
                 let lists = rig.board.pools[pool].lists
                 if lists[.active].count == 0 {
-                    rig.found("liveness: client \(number) waits, no server is at work: \(lists.sessions) sessions")
+                    rig.found(
+                        "liveness: client \(number) waits, no server is at work: \(lists.sessions) sessions")
                 }
             case .startup, .authenticating, .idle, .active, .skipping, .console, .cancelRequest: break
             }

@@ -25,10 +25,14 @@ enum FirstBytes {
             let prefix = Bytes(bytes.prefix(length))
             let found = ByteString(prefix).withView { describe(StartupPacket.read($0)) }
             let expected = model(prefix)
-            if found != expected { return "first bytes \(prefix.shown): \(found), the model says \(expected)" }
+            if found != expected {
+                return "first bytes \(prefix.shown): \(found), the model says \(expected)"
+            }
             if let decided, decided != found { return "decided \(decided), then \(found)" }
             if found != "incomplete" { decided = found }
-            if length >= StartupPacket.limitBytes, found == "incomplete" { return "wants more than 10,000 bytes" }
+            if length >= StartupPacket.limitBytes, found == "incomplete" {
+                return "wants more than 10,000 bytes"
+            }
         }
         return nil
     }
@@ -231,8 +235,8 @@ enum StartupOptions {
             }
         }
         let isKnown = ["u", "v", "admin", "watcher", "pgbouncer"].map { Array($0.utf8) }.contains(user)
-        let where_ = database.isEmpty ? user : database
-        guard isKnown, ["db", "other"].map({ Array($0.utf8) }).contains(where_) else { return nil }
+        let place = database.isEmpty ? user : database
+        guard isKnown, ["db", "other"].map({ Array($0.utf8) }).contains(place) else { return nil }
         return wishes
     }
 

@@ -6,7 +6,8 @@ enum PrintedText {
     static let words: [ByteString] = [
         "\r\n", "\n", "\u{1B}[31m", "\0", "\u{7F}", ByteString([0xC2, 0x85]), ByteString([0xE2, 0x80, 0xA8]),
         ByteString([0xE2, 0x80, 0xAE]), ByteString([0xF0, 0x9F, 0x98, 0x80]), ByteString([0xED, 0xA0, 0x80]),
-        ByteString([0xC0, 0xAF]), ByteString([0xF4, 0x90, 0x80, 0x80]), ByteString([0xFF]), "%n", "\\x00", "é",
+        ByteString([0xC0, 0xAF]), ByteString([0xF4, 0x90, 0x80, 0x80]), ByteString([0xFF]), "%n", "\\x00",
+        "é",
         "2026-01-01 00:00:00.000 UTC [1] LOG forged", ByteString(Bytes(repeating: 0x41, count: 1000)),
     ]
 
@@ -16,7 +17,9 @@ enum PrintedText {
         let text = input.rest()
         let once = printed(text, limit)
         if once.count > limit { return .finding("\(once.count) bytes, the limit is \(limit)") }
-        guard let valid = String(validating: once, as: UTF8.self) else { return .finding("not UTF-8: \(once.shown)") }
+        guard let valid = String(validating: once, as: UTF8.self) else {
+            return .finding("not UTF-8: \(once.shown)")
+        }
         for scalar in valid.unicodeScalars {
             switch scalar.value {
             case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069:
@@ -24,7 +27,9 @@ enum PrintedText {
             default: break
             }
         }
-        if printed(once, limit) != once, once.count + 4 <= limit { return .finding("printing twice is not once") }
+        if printed(once, limit) != once, once.count + 4 <= limit {
+            return .finding("printing twice is not once")
+        }
         return tables(text)
     }
 
@@ -54,7 +59,9 @@ enum PrintedText {
             rig.found("SHOW CLIENTS is no table any more")
         }
         let isIn = name.isEmpty || told.pieces.contains { $0.kind == 0x44 && $0.bytes.containsRun(of: name) }
-        if !isIn, rig.links[client].isAlive, name.count < 9000 { rig.found("SHOW CLIENTS lost \(name.shown)") }
+        if !isIn, rig.links[client].isAlive, name.count < 9000 {
+            rig.found("SHOW CLIENTS lost \(name.shown)")
+        }
         rig.finish()
         return rig.finding.map { .finding($0) } ?? .fine
     }

@@ -16,7 +16,8 @@ struct FuzzCommand {
         fuzz --all --seconds N [--seed S]        the corpora and N seconds of every fuzzer; the canary first
         fuzz NAME --seconds N [--seed S]         the corpus and N seconds of one
         fuzz NAME FILE... [--trace]              these inputs only; with everything that goes over the links
-        Findings are kept as Tests/Corpus/NAME/crash-...; the exit status is 0 without any, 1 with, 3 after a trap.
+        Findings are kept as Tests/Corpus/NAME/crash-...; the exit status is 0 without any, 1 with one,
+        3 after a trap.
         """
 
     init(arguments: [String]) {
@@ -77,7 +78,9 @@ struct FuzzCommand {
         }
         var failures = 0
         for fuzzer in FuzzTable.all where !fuzz(fuzzer) { failures += 1 }
-        say(failures == 0 ? "fuzz: \(FuzzTable.all.count) fuzzers, no finding" : "fuzz: \(failures) fuzzers FAILED")
+        say(
+            failures == 0
+                ? "fuzz: \(FuzzTable.all.count) fuzzers, no finding" : "fuzz: \(failures) fuzzers FAILED")
         return failures == 0 ? 0 : 1
     }
 
@@ -95,7 +98,7 @@ struct FuzzCommand {
             }
             Trap.isReplay = path
             let verdict = judge(fuzzer, bytes)
-            if let finding = verdict.finding { 
+            if let finding = verdict.finding {
                 failures += 1
                 say("FUZZ FAIL \(fuzzer.name): \(finding)\n  \(path)")
             }
@@ -138,7 +141,8 @@ struct FuzzCommand {
         }
         let elapsed = Double(Clock.nanoseconds - started) / 1e9
         say(
-            "\(Self.padded(fuzzer.id, 4)) \(Self.padded(fuzzer.name, 16)) \(known.count) seeds, \(runs) runs, "
+            "\(Self.padded(fuzzer.id, 4)) \(Self.padded(fuzzer.name, 16)) "
+                + "\(known.count) seeds, \(runs) runs, "
                 + "\(Int(Double(runs) / max(elapsed, 0.001)))/s, seed \(seed)")
         return true
     }

@@ -5,7 +5,8 @@ import Testing
 
 /// Every fuzzer on its corpus and for a moment of new inputs; and the proof that what they find would be seen.
 @Suite struct FuzzTableTests {
-    private static let corpus = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let corpus = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .appending(path: "Corpus")
 
     static func inputs(of fuzzer: Fuzzer) -> [(name: String, bytes: Bytes)] {
