@@ -58,7 +58,7 @@ extension Worker where Engine: ~Copyable {
     private mutating func standBack(_ error: Int32, _ descriptor: Int32) {
         log.write(.error, "accept() failed: \(errorText(error).lossyText)")
         listeners.refuseOne(descriptor)
-        listeners.pause(poller, until: now + .seconds(1))
+        listeners.pause(poller, until: now + .milliseconds(250))
     }
 
     // MARK: Configuration

@@ -98,6 +98,8 @@ extension World {
     /// Faults stop: from here on everything must heal.
     func calm() {
         say("calm")
+        // Once more a little later: a PAUSE may have been on its way.
+        if !isCalm { heap.add(.calm, at: clock + 2_000_000) }
         isCalm = true
         refusesConnections = false
         for client in clients where client.isAdmin { leave(client) }
