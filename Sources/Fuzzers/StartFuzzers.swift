@@ -65,7 +65,9 @@ enum FirstBytes {
         case (1234, 5679): return length == 8 ? "ssl 8" : "unknown"
         case (1234, 5680): return length == 8 ? "gss 8" : "unknown"
         case (1234, 5678):
-            if length < 16 || length > 268 { return "unknown" }
+            if length > 268 { return "unknown" }
+            // Too short for a key: nobody is meant, and nothing more is waited for.
+            if length < 16 { return "cancel 0 0 \(length)" }
             return isHere ? "cancel \(word(8) ?? 0) \(length - 12) \(length)" : "incomplete"
         case (3, let minor): return isHere ? "startup \(minor) \(length - 8) \(length)" : "incomplete"
         case (2, _): return "old"
