@@ -1,6 +1,6 @@
-/// Deadlines of many owners, soonest first (a binary heap in one block of memory). An owner whose plans change
-/// leaves its old entry behind and adds another; whoever takes an entry out asks the owner whether it still means
-/// it.
+/// Deadlines of many owners, soonest first (a binary heap in one block of memory). An owner whose plans
+/// change leaves its old entry behind and adds another; whoever takes an entry out asks the owner whether it
+/// still means it.
 public struct DeadlineQueue<Owner: BitwiseCopyable>: ~Copyable {
     private struct Entry: BitwiseCopyable {
         var at: Instant

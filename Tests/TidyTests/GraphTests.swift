@@ -39,7 +39,7 @@ struct TargetGraph {
     static let worldModules = ["Glibc", "Synchronization"]
     /// Targets that make system calls, or stand above them.
     static let worldTargets = [
-        "EventLoop", "TLS", "Resolver", "Pam", "Ldap", "Http", "Daemon", "pglido", "simulate", "fuzz",
+        "EventLoop", "TLS", "Resolver", "Pam", "Ldap", "Http", "Daemon", "pglido", "simulate", "Fuzzers", "fuzz",
     ]
     /// What a pure target may not depend on, whatever its row says.
     static let notPure = ["EventLoop", "TLS", "CLinux", "CAres", "Daemon", "Glibc"]
