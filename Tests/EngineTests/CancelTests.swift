@@ -122,6 +122,18 @@ import Testing
         bench.finish()
     }
 
+    @Test(arguments: Delivery.allCases)
+    func withoutAKeyItIsClosedWithoutAWord(_ delivery: Delivery) {
+        let bench = running(delivery)
+        for count in 0..<8 {
+            bench.dial("X")
+            bench.say("X", cancelRequest(Bytes(bench.key(of: "A").prefix(count))))
+            #expect(bench.got("X") == ["closed"])
+        }
+        #expect(!bench.liveNames.contains("S2"))
+        bench.finish()
+    }
+
     @Test func everyByteOfALongKeyCounts() {
         let bench = running()
         bench.dial("C")

@@ -221,7 +221,7 @@ import Testing
         bench.finish()
     }
 
-    /// A Close of ours that is under way is waited for; what is not confirmed by then is evicted the next time.
+    /// A Close of ours that is under way is waited for; what is not confirmed by then is evicted next time.
     @Test(arguments: Delivery.allCases)
     func aStatementThatIsBeingEvictedIsWaitedFor(_ delivery: Delivery) {
         let bench = prepared(delivery) { $0.global.maxPreparedStatements = 1 }
@@ -397,6 +397,23 @@ import Testing
         #expect(bench.got("S1").prefix(2) == ["P(PGBOUNCER_2·select 1)", "B(·PGBOUNCER_2)"])
         bench.say("S1", parseComplete + bindComplete + complete("X") + ready)
         #expect(bench.got("A") == ["1", "2", "C(X)", "Z(I)"])
+        bench.finish()
+    }
+
+    /// What stands behind it means something else once it has run.
+    @Test(arguments: Delivery.allCases)
+    func whatMayDropAllIsWaitedFor(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", query("select 1; deallocate all") + bind("x") + execute + sync)
+        #expect(bench.got("S1") == ["Q(select 1; deallocate all)"])
+        #expect(bench.paused.contains("A"))
+        bench.say("S1", result("1") + complete("DEALLOCATE ALL") + ready)
+        #expect(bench.got("S1") == ["B(·x)", "E", "S"])
+        bench.say("S1", failure("26000", "does not exist") + ready)
+        #expect(
+            bench.got("A").suffix(4) == [
+                "C(DEALLOCATE ALL)", "Z(I)", "E(ERROR 26000 does not exist)", "Z(I)",
+            ])
         bench.finish()
     }
 
