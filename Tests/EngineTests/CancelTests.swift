@@ -122,6 +122,18 @@ import Testing
         bench.finish()
     }
 
+    @Test(arguments: Delivery.allCases)
+    func withoutAKeyItIsClosedWithoutAWord(_ delivery: Delivery) {
+        let bench = running(delivery)
+        for count in 0..<8 {
+            bench.dial("X")
+            bench.say("X", cancelRequest(Bytes(bench.key(of: "A").prefix(count))))
+            #expect(bench.got("X") == ["closed"])
+        }
+        #expect(!bench.liveNames.contains("S2"))
+        bench.finish()
+    }
+
     @Test func everyByteOfALongKeyCounts() {
         let bench = running()
         bench.dial("C")
@@ -277,28 +289,68 @@ import Testing
         bench.finish()
     }
 
-    /// Two servers of a pool of one, thanks to its reserve: there is no room for a cancel until one of them goes.
-    @Test func waitingCancelsAreSentWhenThereIsRoom() {
+    /// One server more than the pool's size, thanks to its reserve: A runs a query on S1, B on S2, …
+    private func overfull(size: Int) -> Bench {
         let bench = Bench {
-            $0.database.poolSize = 1
+            $0.database.poolSize = size
             $0.global.reservePoolSize = 1
             $0.global.reservePoolTimeout = .seconds(1)
         }
-        bench.connect("A")
-        bench.login("S1")
-        bench.connect("B")
-        bench.say("A", query("a"))
-        bench.say("B", query("b"))
-        bench.pass(.seconds(1))
-        bench.login("S2")
+        let names = ["A", "B", "C"].prefix(size + 1)
+        for (index, name) in names.enumerated() {
+            bench.connect(name)
+            if index == 0 { bench.login("S1") }
+            bench.say(name, query(name))
+            if index == size { bench.pass(.seconds(1)) }
+            if index > 0 { bench.login("S\(index + 1)") }
+            #expect(bench.state(name) == "active S\(index + 1)")
+        }
+        for name in names { bench.ignore(name) }
+        return bench
+    }
+
+    /// One cancel always finds its way, however full the pool; the next waits until the first is over.
+    @Test func oneCancelAtATimeIsAlwaysSent() {
+        let bench = overfull(size: 1)
+        #expect(cancel(bench, "A", "X") == ["pause A", "open S3"])
+        #expect(cancel(bench, "B", "Y") == ["pause B"])
+        #expect(bench.reach("S3") == ["send S3: \(Self.request)"])
+        bench.say("S1", Self.canceled + ready)
+        #expect(!bench.liveNames.contains("S4"))
+        bench.end("S3")
+        #expect(bench.state("X") == "gone")
+        #expect(bench.state("Y") == "cancelRequest")
+        #expect(bench.reach("S4") == ["send S4: cancel(···\\x2\\x2\\x2\\x2\\x2)"])
+        bench.say("S2", Self.canceled + ready)
+        bench.end("S4")
+        #expect(bench.state("Y") == "gone")
+        #expect(bench.got("B") == ["E(ERROR 57014 canceling statement due to user request)", "Z(I)"])
+        #expect(!bench.paused.contains("B"))
+        bench.finish()
+    }
+
+    @Test func aWaitingCancelIsOverWhenItsQueryIs() {
+        let bench = overfull(size: 1)
         _ = cancel(bench, "A", "X")
         _ = cancel(bench, "B", "Y")
-        #expect(!bench.liveNames.contains("S3"))
         bench.say("S2", complete("B") + ready)
-        #expect(bench.state("S2") == "gone")
-        bench.pass(.seconds(1))
         #expect(bench.state("Y") == "gone")
-        #expect(bench.liveNames.contains("S3"))
+        #expect(bench.state("X") == "cancelRequest")
+        #expect(bench.state("S2") == "gone")
+        #expect(!bench.paused.contains("B"))
+        #expect(!bench.liveNames.contains("S4"))
+        bench.finish()
+    }
+
+    /// A server more than the pool's size leaves room for one cancel only, until it goes.
+    @Test func waitingCancelsAreSentWhenThereIsRoom() {
+        let bench = overfull(size: 2)
+        #expect(cancel(bench, "A", "X").contains("open S4"))
+        #expect(cancel(bench, "B", "Y") == ["pause B"])
+        bench.say("S3", complete("C") + ready)
+        #expect(bench.state("S3") == "gone")
+        #expect(bench.liveNames.contains("S5"))
+        #expect(bench.state("Y") == "cancelRequest")
         bench.finish()
     }
 

@@ -281,6 +281,21 @@ import Testing
         bench.finish()
     }
 
+    /// A login that is ended from outside says nothing about the next one.
+    @Test(arguments: ["57P01", "57P02", "57P03"])
+    func aLoginThatIsEndedKeepsThoseInLine(_ state: String) {
+        let bench = one(["A", "B"]) { $0.database.poolSize = 2 }
+        bench.say("A", query("a"))
+        bench.say("B", query("b"))
+        bench.reach("S2")
+        bench.say("S2", failure(state, "terminating connection", severity: "FATAL"))
+        #expect(bench.got("B") == [])
+        #expect(bench.state("B") == "waiting")
+        bench.say("S1", complete("A") + ready)
+        #expect(bench.state("B") == "active S1")
+        bench.finish()
+    }
+
     /// One login at first, several at once when one has worked, and one at a time again after a failure.
     @Test func loginsAreTriedOneAtATimeUntilOneWorks() {
         let bench = Bench { $0.database.poolSize = 10 }

@@ -86,18 +86,18 @@ import Testing
                 ("S1", parseComplete + parameterDescription + rowDescription + ready),
                 ("S1", bindComplete + row("1") + complete("SELECT 1") + ready),
                 ("B", parse("y", "1") + bind("y") + execute + closeStatement("y") + sync),
-                (
-                    "S1",
-                    complete("SET") + parameterStatus("application_name", "b") + ready + bindComplete
-                        + row("2")
-                        + complete("SELECT 1") + ready
-                ),
-                ("A", describe("x") + parse("z", "1") + parse("x", "taken") + bind("x") + sync),
+                ("S1", complete("SET") + parameterStatus("application_name", "b") + ready),
+                ("S1", bindComplete + row("2") + complete("SELECT 1") + ready),
+                ("A", describe("x") + parse("z", "1") + sync),
                 (
                     "S1",
                     complete("SET") + parameterStatus("application_name", "") + ready + parameterDescription
-                        + rowDescription + failure("26000", "none") + ready
+                        + rowDescription
                 ),
+                ("S1", ready),
+                ("A", describe("x") + parse("x", "taken") + bind("x") + sync),
+                ("S1", parameterDescription + rowDescription),
+                ("S1", failure("26000", "none") + ready),
                 ("A", query("deallocate x") + query("deallocate \"z\"")),
             ]),
         Conversation(
@@ -105,8 +105,10 @@ import Testing
             [
                 ("A", parse("a", "1") + bind("a") + execute + sync),
                 ("S1", parseComplete + bindComplete + complete("X") + ready),
-                ("A", parse("b", "2") + bind("b") + execute + sync + bind("a") + execute + sync),
+                ("A", parse("b", "2") + bind("b") + execute + sync),
                 ("S1", closeComplete + parseComplete + bindComplete + complete("X") + ready),
+                // Sent any sooner, what it needs would depend on how much of the answer has come.
+                ("A", bind("a") + execute + sync),
                 ("S1", closeComplete + parseComplete + bindComplete + complete("X") + ready),
             ]
         ) { $0.global.maxPreparedStatements = 1 },

@@ -154,15 +154,91 @@ import Testing
     func aTakenNameIsRefusedAtItsPlace(_ delivery: Delivery) {
         let bench = prepared(delivery)
         bench.say("A", bind("x") + parse("x", "select 2") + bind("x") + execute + sync)
-        #expect(
-            bench.got("S1").prefix(2) == ["B(·PGBOUNCER_1)", "B(·PGBOUNCER_none)"])
-        bench.say("S1", bindComplete + failure("26000", "does not exist") + ready)
+        // Whether the transaction has failed by then decides what PostgreSQL would say of the name.
+        #expect(bench.got("S1") == ["B(·PGBOUNCER_1)", "H"])
+        #expect(bench.paused.contains("A"))
+        bench.say("S1", bindComplete)
+        #expect(bench.got("S1") == ["B(·PGBOUNCER_none)", "B(·PGBOUNCER_1)", "E", "S"])
+        #expect(!bench.paused.contains("A"))
+        bench.say("S1", failure("26000", "does not exist") + ready)
         #expect(
             bench.got("A") == ["2", "E(ERROR 42P05 prepared statement \"x\" already exists)", "Z(I)"])
         #expect(bench.state("A") == "idle")
         bench.say("A", bind("x") + execute + sync)
         bench.say("S1", bindComplete + complete("STILL") + ready)
         #expect(bench.got("A") == ["2", "C(STILL)", "Z(I)"])
+        bench.finish()
+    }
+
+    /// What was asked before it fails: the Parse is skipped, the name is not looked at.
+    @Test(arguments: Delivery.allCases)
+    func aTakenNameBehindAFailureIsSkipped(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", bind("x") + parse("x", "select 2") + sync)
+        #expect(bench.got("S1") == ["B(·PGBOUNCER_1)", "H"])
+        bench.say("S1", failure("08P01", "bind failed"))
+        // PostgreSQL skips it, too.
+        #expect(bench.got("S1") == ["P(x·select 2)", "S"])
+        bench.say("S1", ready)
+        #expect(bench.got("A") == ["E(ERROR 08P01 bind failed)", "Z(I)"])
+        bench.finish()
+    }
+
+    @Test(arguments: Delivery.allCases)
+    func aTakenNameInAFailedTransaction(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", query("begin; bad"))
+        bench.say("S1", complete("BEGIN") + failure("42601", "bad") + readyInFailedTransaction)
+        bench.ignore("A", "S1")
+        bench.say("A", parse("x", "select 2") + sync)
+        #expect(bench.got("S1") == ["P(PGBOUNCER_none·select 2)", "C(SPGBOUNCER_none)", "S"])
+        bench.say("S1", failure("25P02", "aborted") + readyInFailedTransaction)
+        #expect(bench.got("A") == ["E(ERROR 25P02 aborted)", "Z(E)"])
+        bench.say("A", query("rollback"))
+        bench.say("S1", complete("ROLLBACK") + ready)
+        bench.ignore("A", "S1")
+        bench.say("A", bind("x") + execute + sync)
+        #expect(bench.got("S1") == ["B(·PGBOUNCER_1)", "E", "S"])
+        bench.say("S1", bindComplete + complete("STILL") + ready)
+        #expect(bench.got("A") == ["2", "C(STILL)", "Z(I)"])
+        bench.finish()
+    }
+
+    /// The server has it, but what was asked before is not over: a failed transaction would refuse the Parse.
+    @Test(arguments: Delivery.allCases)
+    func aKnownTextWaitsForTheEndOfTheTransactionBeforeIt(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", query("begin; bad") + parse("y", "select 1") + sync)
+        #expect(bench.got("S1") == ["Q(begin; bad)"])
+        #expect(bench.paused.contains("A"))
+        bench.say("S1", complete("BEGIN") + failure("42601", "bad") + readyInFailedTransaction)
+        #expect(bench.got("S1") == ["C(SPGBOUNCER_1)", "P(PGBOUNCER_1·select 1)", "S"])
+        bench.say("S1", closeComplete + failure("25P02", "aborted") + readyInFailedTransaction)
+        #expect(
+            bench.got("A") == [
+                "C(BEGIN)", "E(ERROR 42601 bad)", "Z(E)", "E(ERROR 25P02 aborted)", "Z(E)",
+            ])
+        bench.finish()
+    }
+
+    /// A Close of ours that is under way is waited for; what is not confirmed by then is evicted next time.
+    @Test(arguments: Delivery.allCases)
+    func aStatementThatIsBeingEvictedIsWaitedFor(_ delivery: Delivery) {
+        let bench = prepared(delivery) { $0.global.maxPreparedStatements = 1 }
+        bench.say("A", parse("y", "select 2") + sync + bind("x") + execute + sync)
+        #expect(bench.got("S1") == ["C(SPGBOUNCER_1)", "P(PGBOUNCER_2·select 2)", "S"])
+        #expect(bench.paused.contains("A"))
+        bench.say("S1", closeComplete)
+        #expect(bench.got("S1") == ["P(PGBOUNCER_1·select 1)", "B(·PGBOUNCER_1)", "E", "S"])
+        bench.say("S1", parseComplete + ready + parseComplete + bindComplete + complete("X") + ready)
+        #expect(bench.got("A") == ["1", "Z(I)", "2", "C(X)", "Z(I)"])
+        bench.say("A", parse("z", "select 3") + sync)
+        #expect(
+            bench.got("S1") == [
+                "C(SPGBOUNCER_2)", "C(SPGBOUNCER_1)", "P(PGBOUNCER_3·select 3)", "S",
+            ])
+        bench.say("S1", closeComplete + closeComplete + parseComplete + ready)
+        #expect(bench.got("A") == ["1", "Z(I)"])
         bench.finish()
     }
 
@@ -321,6 +397,23 @@ import Testing
         #expect(bench.got("S1").prefix(2) == ["P(PGBOUNCER_2·select 1)", "B(·PGBOUNCER_2)"])
         bench.say("S1", parseComplete + bindComplete + complete("X") + ready)
         #expect(bench.got("A") == ["1", "2", "C(X)", "Z(I)"])
+        bench.finish()
+    }
+
+    /// What stands behind it means something else once it has run.
+    @Test(arguments: Delivery.allCases)
+    func whatMayDropAllIsWaitedFor(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", query("select 1; deallocate all") + bind("x") + execute + sync)
+        #expect(bench.got("S1") == ["Q(select 1; deallocate all)"])
+        #expect(bench.paused.contains("A"))
+        bench.say("S1", result("1") + complete("DEALLOCATE ALL") + ready)
+        #expect(bench.got("S1") == ["B(·x)", "E", "S"])
+        bench.say("S1", failure("26000", "does not exist") + ready)
+        #expect(
+            bench.got("A").suffix(4) == [
+                "C(DEALLOCATE ALL)", "Z(I)", "E(ERROR 26000 does not exist)", "Z(I)",
+            ])
         bench.finish()
     }
 
