@@ -62,7 +62,7 @@ import Wire
         #expect(read(packet(12, gss, [0, 0, 0, 0])) == "unknown")
         #expect(read(packet(nil, cancel, [0, 0, 0, 7, 1, 2, 3, 4])) == "cancel 7 4 of 16")
         #expect(read(packet(16, cancel, [0, 0, 0, 7, 1, 2, 3])) == "incomplete")
-        #expect(read(packet(12, cancel, [0, 0, 0, 7])) == "unknown")
+        #expect(read(packet(12, cancel, [0, 0, 0, 7])) == "cancel 0 0 of 12")
         let long = [UInt8](repeating: 1, count: 256)
         #expect(read(packet(nil, cancel, [0, 0, 0, 7] + long)) == "cancel 7 256 of 268")
         #expect(read(packet(nil, cancel, [0, 0, 0, 7, 0] + long)) == "unknown")
