@@ -116,7 +116,8 @@ extension Switchboard {
         _ message: Message, from client: ClientID, to server: ServerID, now: Instant,
         into actions: inout ActionList
     ) -> Step {
-        guard message.body[0] == 0 else {
+        guard let first = message.body[0] else { return .wait }
+        guard first == 0 else {
             refuse(client, .messageTooLong, now: now, into: &actions)
             return .gone
         }
