@@ -152,12 +152,7 @@ class Client:
         """Messages up to ReadyForQuery (or one of `until`); every token in them must be this one."""
         heard = Answer()
         while True:
-            try:
-                m = await self.link.read()
-            except Lost:
-                if heard and heard[-1].kind == "E":
-                    raise Refused(heard[-1].fields) from None
-                raise
+            m = await self.link.read()
             self.note(m, token)
             if m.kind == "N" and QUEUED in m.body:
                 self.findings.tally["told_to_queue"] += 1
