@@ -174,7 +174,7 @@ extension Switchboard {
 
     /// A server without a client, between two uses: close it, fence it, reset it, or lend it on.
     mutating func release(
-        _ server: ServerID, afterSession: Bool = false, now: Instant, into actions: inout ActionList
+        _ server: ServerID, now: Instant, into actions: inout ActionList
     ) {
         let pool = servers[server].pool
         if let reason = servers[server].poison ?? servers[server].retirement {
@@ -288,7 +288,7 @@ extension Switchboard {
     ) {
         let isInMessage =
             clients[client].server.map {
-                servers[$0].restBytes > 0 && servers[$0].rest == .relay
+                servers[$0].isInRelayedMessage
             } ?? false
         refuse(client, refusal, silently: isInMessage, now: now, into: &actions)
     }

@@ -220,7 +220,7 @@ extension Switchboard {
     ) {
         if let server = clients[client].server {
             for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
-            let isInMessage = servers[server].restBytes > 0 && servers[server].rest == .relay
+            let isInMessage = servers[server].isInRelayedMessage
             detach(client, from: server, into: &actions)
             refuse(client, .killed, silently: isInMessage, now: now, into: &actions)
             closeServer(server, because: Refusal.killed.text, now: now, into: &actions)

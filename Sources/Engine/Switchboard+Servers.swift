@@ -437,7 +437,7 @@ extension Switchboard {
         servers[server].holds = []
         if let client = servers[server].client {
             let isInMessage =
-                servers[server].restBytes > 0 && servers[server].rest == .relay || servers[server].saidFatal
+                servers[server].isInRelayedMessage || servers[server].saidFatal
             for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
             detach(client, from: server, into: &actions)
             refuse(client, .serverCrashed, silently: isInMessage, now: now, into: &actions)

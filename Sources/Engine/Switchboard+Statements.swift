@@ -434,7 +434,7 @@ extension Switchboard {
     /// Writes the replies whose turn has come and which are ours to give.
     /// Never in the middle of a message that is being relayed.
     mutating func answer(from server: ServerID, now: Instant, into actions: inout ActionList) {
-        if servers[server].restBytes > 0, servers[server].rest == .relay { return }
+        if servers[server].isInRelayedMessage { return }
         while let reply = servers[server].replies.takeAnswer() {
             guard let client = servers[server].client else { continue }
             switch reply.request {

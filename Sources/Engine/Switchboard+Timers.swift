@@ -200,7 +200,7 @@ extension Switchboard {
         _ client: ClientID, _ server: ServerID, _ refusal: Refusal, now: Instant,
         into actions: inout ActionList
     ) {
-        let isInMessage = servers[server].restBytes > 0 && servers[server].rest == .relay
+        let isInMessage = servers[server].isInRelayedMessage
         for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
         detach(client, from: server, into: &actions)
         refuse(client, refusal, silently: isInMessage, now: now, into: &actions)

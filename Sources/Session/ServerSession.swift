@@ -102,6 +102,10 @@ public struct ServerSession: ~Copyable {
         if poison == nil { poison = reason }
     }
 
+    /// Part of a message has gone to the client and the rest has not come: no word of ours may stand behind
+    /// it (I4).
+    public var isInRelayedMessage: Bool { restBytes > 0 && rest == .relay }
+
     /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's
     /// message has been passed on and that nothing is left in the receive buffer.
     public var isFree: Bool {
