@@ -711,7 +711,7 @@ enum DeallocateText {
                 if byte == 0x20 || (0x09...0x0D).contains(byte) {
                     offset += 1
                 } else if byte == 0x2D, text[offset + 1] == 0x2D {
-                    offset = text.firstIndex(of: 0x0A, from: offset) ?? text.count
+                    while let byte = text[offset], byte != 0x0A, byte != 0x0D { offset += 1 }
                 } else if byte == 0x2F, text[offset + 1] == 0x2A, let end = endOfComment() {
                     offset = end
                 } else {

@@ -48,7 +48,7 @@ enum StatementWords {
             return "passed on \(text.shown), which only we can answer"
         }
         let last = Message.query("select 9")
-        if drops(text), forwarded.last == last, forwarded.count > 1 || text != Array("select 9".utf8) {
+        if drops(text), forwarded.last == last, forwarded.contains(Message.query(text)) {
             return "sent the next query on behind \(text.shown)"
         }
         return nil
