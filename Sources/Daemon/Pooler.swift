@@ -10,10 +10,12 @@ struct Pooler: ~Copyable, EngineSeam {
     /// What the driver knows of.
     private var known: Snapshot
 
-    init(_ switchboard: consuming Switchboard, clock: WallClock) {
+    init(
+        _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview
+    ) {
         known = switchboard.snapshot
         self.switchboard = switchboard
-        desk = ConsoleDesk(clock: clock)
+        desk = ConsoleDesk(clock: clock, preview: preview)
     }
 
     mutating func accepted(
