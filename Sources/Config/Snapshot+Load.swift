@@ -12,12 +12,14 @@ extension Snapshot {
     /// When the user list cannot be read the load succeeds all the same, as in PgBouncer, and
     /// `previousSecrets` stay; a user list that is there but broken is an error like any other.
     public static func load(
-        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
+        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], networks: Networks? = nil,
+        list: FolderLister = { _ in .failure(FileProblem("folders cannot be read here")) }, read: FileReader
     ) -> Result<Loaded, ConfigErrors> {
         var loader = Loader(path: path)
         let ini = IniFile.read(path, with: read)
         loader.understand(ini)
         if loader.errors.isEmpty { loader.readSecrets(previousSecrets, read) }
+        if loader.errors.isEmpty { loader.readAccessRules(networks, read, list) }
         let snapshot = loader.snapshot
         loader.refuseMissing(snapshot)
         if !loader.errors.isEmpty {
@@ -38,6 +40,7 @@ private struct Loader {
     private var users: [UserEntry] = []
     private var peers: [PeerEntry] = []
     private var secrets: [ByteString: ByteString] = [:]
+    private var access = AccessRules()
     /// The lines that count, for errors found only when everything is known.
     private var settingLines: [ByteString: IniFile.Entry] = [:]
     private var databaseLines: [ByteString: IniFile.Entry] = [:]
@@ -50,7 +53,7 @@ private struct Loader {
     var snapshot: Snapshot {
         Snapshot(
             global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
-            secrets: secrets)
+            secrets: secrets, access: access)
     }
 
     mutating func understand(_ ini: IniFile) {
@@ -165,12 +168,26 @@ private struct Loader {
         }
     }
 
+    /// The files are read whenever they are named and there, so that SET auth_type finds their rules in
+    /// force.
+    mutating func readAccessRules(_ networks: Networks?, _ read: FileReader, _ list: FolderLister) {
+        guard !global.authHBAFile.isEmpty else { return }
+        withoutActuallyEscaping(read) { read in
+            withoutActuallyEscaping(list) { list in
+                let files = FolderReader(read: read, list: list)
+                do throws(ConfigError) {
+                    access = try AccessRules.load(
+                        hba: global.authHBAFile, ident: global.authIdentFile, networks: networks, files)
+                } catch {
+                    if global.authType == .hba { errors.append(error) }
+                }
+            }
+        }
+    }
+
     mutating func refuseMissing(_ snapshot: Snapshot) {
         for row in NotYet.rows where row.applies(snapshot) {
             if let line = settingLines[row.setting] { refuse(line, row.sentence) }
-        }
-        if NotYet.needsAuthQuery(snapshot) {
-            notices.append(ConfigNotice(level: .warning, text: NotYet.authQueryWarning))
         }
     }
 }

@@ -36,8 +36,8 @@ struct Setup {
     }
 }
 
-/// One switchboard, virtual time, and a world that keeps what was sent on each link. Links have names: clients the
-/// ones the test gives them, servers S1, S2 … in the order they are opened.
+/// One switchboard, virtual time, and a world that keeps what was sent on each link. Links have names:
+/// clients the ones the test gives them, servers S1, S2 … in the order they are opened.
 final class Bench {
     var board: Switchboard
     var now = Instant(nanoseconds: 1_000_000_000_000)
@@ -56,8 +56,8 @@ final class Bench {
     private var kept: [LinkID: Bytes] = [:]
     private(set) var paused: Set<String> = []
     private var followUps: [LinkID] = []
-    /// What is still to come of the message that is being relayed to a client: its header's bytes so far, and the
-    /// number of bytes behind it.
+    /// What is still to come of the message that is being relayed to a client: its header's bytes so far,
+    /// and the number of bytes behind it.
     private var relayed: [LinkID: (header: Bytes, rest: Int)] = [:]
     private var opened = 0
     private(set) var endpoints: [String: Endpoint] = [:]
@@ -123,7 +123,8 @@ final class Bench {
         return actions()
     }
 
-    /// A server logs in: the connection stands, and PostgreSQL lets us in with these parameters in its report.
+    /// A server logs in: the connection stands, and PostgreSQL lets us in with these parameters in its
+    /// report.
     @discardableResult
     func login(_ name: String, _ parameters: [(String, String)] = [], then more: Bytes = [])
         -> [String]
@@ -267,6 +268,9 @@ final class Bench {
 
     var liveNames: [String] { links.keys.sorted() }
 
+    /// Whether a link of this name lives.
+    func isHere(_ name: String) -> Bool { links[name] != nil }
+
     /// Everybody leaves; nothing may be left of anybody.
     func finish(sourceLocation: SourceLocation = #_sourceLocation) {
         for name in links.keys.sorted() where links[name] != nil { end(name) }
@@ -285,7 +289,9 @@ final class Bench {
             let left = board.pools[pool].lists.sessions + board.pools[pool].lists[.cancelling].count
             let waiting = board.pools[pool].waiting.count
             let clients = board.pools[pool].clients
-            #expect([left, waiting, clients] == [0, 0, 0], "pool", sourceLocation: sourceLocation)
+            let lookups = board.pools[pool].lookups.count + board.pools[pool].runningLookups
+            #expect(
+                [left, waiting, clients, lookups] == [0, 0, 0, 0], "pool", sourceLocation: sourceLocation)
         }
         for database in board.databaseIDs {
             let left = [board.databases[database].servers, board.databases[database].clients]
