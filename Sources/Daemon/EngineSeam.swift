@@ -29,4 +29,19 @@ protocol EngineSeam: ~Copyable {
     /// Console commands wait for somebody who may look at the whole engine; asked after each event.
     var hasConsoleWork: Bool { get }
     mutating func serveConsole(now: Instant, into actions: inout ActionList)
+
+    /// Work for the helpers' threads; asked after each event.
+    var hasSideJobs: Bool { get }
+    mutating func takeSideJobs() -> [NumberedSideJob]
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList)
+}
+
+/// An engine without such work.
+extension EngineSeam where Self: ~Copyable {
+    var hasSideJobs: Bool { false }
+    mutating func takeSideJobs() -> [NumberedSideJob] { [] }
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {}
 }

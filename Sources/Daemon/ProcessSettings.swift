@@ -1,3 +1,4 @@
+import CLinux
 import Config
 import EventLoop
 import Primitives
@@ -88,7 +89,8 @@ final class ConfigurationSource {
     /// Reads the files. What only a restart can change stays as it was at the start.
     func load() -> LoadedConfiguration {
         let loaded = Snapshot.load(
-            path: arguments.configuration, previousSecrets: current?.secrets ?? [:], read: Self.read)
+            path: arguments.configuration, previousSecrets: current?.secrets ?? [:],
+            networks: Interfaces.networks(), list: Interfaces.list, read: Self.read)
         switch loaded {
         case .failure(let errors):
             return .refused(errors.errors.map { ByteString($0.text) })
@@ -110,7 +112,9 @@ final class ConfigurationSource {
 
     private static func read(_ path: ByteString) -> Result<ByteString, FileProblem> {
         let (bytes, error) = Files.read(path)
-        guard let bytes else { return .failure(FileProblem(errorText(error).lossyText)) }
+        guard let bytes else {
+            return .failure(FileProblem(errorText(error).lossyText, isMissing: error == linux_not_found))
+        }
         return .success(bytes)
     }
 }

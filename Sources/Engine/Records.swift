@@ -226,6 +226,12 @@ public enum Limits {
     public static let cancelsPerPoolSize = 2
     /// How often upkeep (minimum sizes, dynamic databases) looks around.
     public static let upkeepPeriod = TimeSpan.milliseconds(333)
+    /// A program that is to print a password may take this long.
+    public static let passwordCommandTime = TimeSpan.seconds(10)
+    /// A password that a program printed or a file held is asked for again, in the background, when it is
+    /// this old and used; and it is used no longer than this. Tokens of clouds live for at least 15 minutes.
+    public static let passwordRefreshAge = TimeSpan.seconds(300)
+    public static let passwordLifetime = TimeSpan.seconds(600)
     /// How long an answer of auth_query counts for other logins of the same user. A login that fails against
     /// it ends it at once.
     public static let lookupLifetime = TimeSpan.seconds(2)

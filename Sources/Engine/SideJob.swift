@@ -35,6 +35,8 @@ enum SideWait {
     case systemUser(of: ClientID)
     /// The keys with which the next message of these links is answered: what they have sent is offered again.
     case keys(Derivation, isTyped: Bool, for: [LinkID])
+    /// Whoever needs the password of this source.
+    case password(PasswordSource)
 }
 
 extension Switchboard {
@@ -57,6 +59,8 @@ extension Switchboard {
             guard clients.contains(client) else { return }
             systemUserKnown(client, result, now: now, into: &actions)
             goOnReading(client, into: &actions)
+        case .password(let source):
+            passwordFetched(source, result, now: now, into: &actions)
         case .keys(let derivation, let isTyped, let links):
             keysDerived(derivation, isTyped, result, for: links, now: now, into: &actions)
         }

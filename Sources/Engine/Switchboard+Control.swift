@@ -28,6 +28,7 @@ extension Switchboard {
         snapshot = new
         adopt(new, now: now)
         forgetAnsweredLookups()
+        dropPasswords()
         retarget(SnapshotDiff(from: old, to: new), now: now, into: &actions)
         for pool in poolIDs where pool != consolePool {
             pools[pool].settings = PoolSettings(

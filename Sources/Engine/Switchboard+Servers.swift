@@ -227,6 +227,11 @@ extension Switchboard {
             let body = bytes.slice(
                 offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
             if header.kind == ServerMessageKind.authentication.rawValue,
+                mustFetchPassword(server, for: body, now: now, into: &actions)
+            {
+                return offset
+            }
+            if header.kind == ServerMessageKind.authentication.rawValue,
                 let derivation = servers[server].login?.auth.derivation(for: body),
                 mustWait(.server(server), for: derivation, isTyped: false, into: &actions)
             {
@@ -301,6 +306,7 @@ extension Switchboard {
             .warning, server,
             ByteString("server login failed: ").appending(severity).appending(" ").appending(text),
             into: &actions)
+        if state.bytes.starts(with: [0x32, 0x38]) { dropPassword(of: servers[server].pool) }
         failLogin(server, Refusal(text, state: state), now: now, into: &actions)
     }
 

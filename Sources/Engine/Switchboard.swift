@@ -41,6 +41,7 @@ public struct Switchboard: ~Copyable {
     var sideJobs: [NumberedSideJob] = []
     var sideWaits: [UInt64: SideWait] = [:]
     var sideJobNumber: UInt64 = 0
+    var sourcedPasswords: [PasswordSource: SourcedPassword] = [:]
 
     var roster = ServerRoster()
     var clientMembers = Membership()

@@ -10,7 +10,8 @@ extension Refusal {
         ByteString([0x16, 0x03, 0x01]).withView { .badHeader($0) },
         ByteString("NAME").withView { .unsupportedParameter($0) },
         ByteString("NAME").withView { .unsupportedOption($0) },
-        .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser, .noMethod,
+        .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
+        .noServerPassword, .noMethod,
         .rejectedByRule,
         .peerRejected, .loginFailing("CAUSE"),
         // while logged in

@@ -50,6 +50,7 @@ extension Refusal {
     /// Trust, and auth_query knows no such user: there is nothing to hide from somebody whom every other name
     /// lets in.
     public static let noSuchUser = Refusal("no such user")
+    public static let noServerPassword = Refusal("server login failed: no password")
     public static let noMethod = Refusal("no authentication method is found")
     public static let rejectedByRule = Refusal("login rejected")
     public static let peerRejected = Refusal("unix socket login rejected")

@@ -123,6 +123,8 @@ public struct ServerSession: ~Copyable {
 /// What a server's login needs, gone once it is through.
 public final class ServerLogin {
     public var auth: ServerAuth
+    /// The password of a program or a file has been put into `auth`.
+    public var hasPassword = false
     /// AuthenticationOk has come, and was in order.
     public var isIn = false
     /// ParameterStatus messages as they came, for the pool's welcome.

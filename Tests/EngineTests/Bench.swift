@@ -1,3 +1,4 @@
+import Auth
 import Config
 import Pool
 import Primitives
@@ -60,6 +61,7 @@ final class Bench {
     /// and the number of bytes behind it.
     private var relayed: [LinkID: (header: Bytes, rest: Int)] = [:]
     private var opened = 0
+    private var openJobs: [NumberedSideJob] = []
     private(set) var endpoints: [String: Endpoint] = [:]
     private(set) var log: [String] = []
     /// The actions since the test last asked, as text; without log lines.
@@ -68,14 +70,19 @@ final class Bench {
     /// Actions with more bytes are told by their number only.
     private static let toldBytes = 2000
 
-    init(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) {
+    convenience init(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) {
         var setup = Setup()
         configure(&setup)
+        self.init(delivery, snapshot: setup.snapshot, helpers: false)
+    }
+
+    init(_ delivery: Delivery = .whole, snapshot: Snapshot, helpers: Bool) {
         self.delivery = delivery
-        let process = ProcessFacts(
+        var process = ProcessFacts(
             userID: 1000, listenPort: 6432, version: "pglido test", startSeconds: 0, startInstant: now)
+        process.hasHelpers = helpers
         board = Switchboard(
-            snapshot: setup.snapshot, process: process, entropy: Random(seed: 3), now: now)
+            snapshot: snapshot, process: process, entropy: Random(seed: 3), now: now)
     }
 
     // MARK: Events
@@ -198,6 +205,35 @@ final class Bench {
             event { $0.deadlinePassed(now: now, into: &$1) }
         }
         now = target
+        return actions()
+    }
+
+    /// What the helpers were asked for since last asked.
+    func jobs() -> [String] {
+        let new = board.takeSideJobs()
+        openJobs += new
+        return new.map {
+            switch $0.job {
+            case .derive(_, _, let iterations): "derive \(iterations)"
+            case .systemUser(let user): "name of \(user)"
+            case .run(let command, _): "run \(command.lossyText)"
+            case .read(let path): "read \(path.lossyText)"
+            }
+        }
+    }
+
+    /// The oldest job is done; `nil`: as it should be, for keys.
+    @discardableResult
+    func done(_ result: SideResult?) -> [String] {
+        guard !openJobs.isEmpty else { return ["no job"] }
+        let job = openJobs.removeFirst()
+        var result = result
+        if result == nil, case .derive(let secret, let salt, let iterations) = job.job {
+            result = .keys(
+                secret.withView { ScramKeys.derive(password: $0, salt: salt, iterations: iterations) })
+        }
+        event { $0.sideJobDone(job.number, result ?? .failed("?"), now: now, into: &$1) }
+        followUp()
         return actions()
     }
 
