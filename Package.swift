@@ -47,11 +47,16 @@ let package = Package(
         // row 6
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
-        pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure(
+            "Daemon",
+            ["Primitives", "Config", "Auth", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
         pure(
             "Fuzzers",
-            ["Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine", "Console"]),
+            [
+                "Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine",
+                "Console",
+            ]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,

@@ -27,6 +27,8 @@ extension Switchboard {
         let old = snapshot
         snapshot = new
         adopt(new, now: now)
+        forgetAnsweredLookups()
+        dropPasswords()
         retarget(SnapshotDiff(from: old, to: new), now: now, into: &actions)
         for pool in poolIDs where pool != consolePool {
             pools[pool].settings = PoolSettings(
@@ -337,7 +339,7 @@ extension Switchboard {
             mode = .paused
             for client in clientIDs
             where clients.contains(client) && clients[client].phase == .waiting
-                || clients[client].phase == .awaitingWelcome
+                || clients[client].phase == .awaitingWelcome || clients[client].login?.lookup != nil
             {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }
