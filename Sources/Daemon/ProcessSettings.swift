@@ -20,6 +20,7 @@ struct ProcessSettings: Sendable {
     var logFile: ByteString = ""
     var pidFile: ByteString = ""
     var user: ByteString = ""
+    var logFormat = EventLoop.LogFormat.text
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
@@ -63,6 +64,11 @@ extension ProcessSettings {
         logFile = global.logfile
         pidFile = global.pidfile
         user = global.user ?? ""
+        logFormat =
+            switch global.logFormat {
+            case .text: .text
+            case .json: .json
+            }
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
