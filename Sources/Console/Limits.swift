@@ -11,6 +11,8 @@ enum Limits {
     static let portals = 32
     /// Names of statements and portals that are remembered, in bytes.
     static let nameBytes = 1024
+    /// What a time-out tells of that is in the way.
+    static let obstacles = 20
     /// Longest text that can be a courtesy of a driver, in bytes.
     static let courtesyBytes = 200
     /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how many

@@ -21,6 +21,7 @@ struct ProcessSettings: Sendable {
     var logFile: ByteString = ""
     var pidFile: ByteString = ""
     var user: ByteString = ""
+    var logFormat = EventLoop.LogFormat.text
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
@@ -64,6 +65,11 @@ extension ProcessSettings {
         logFile = global.logfile
         pidFile = global.pidfile
         user = global.user ?? ""
+        logFormat =
+            switch global.logFormat {
+            case .text: .text
+            case .json: .json
+            }
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name

@@ -153,6 +153,7 @@ package enum Program {
     }
 
     private static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
+        log.format = settings.logFormat
         if settings.usesSyslog {
             log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility)
         }
