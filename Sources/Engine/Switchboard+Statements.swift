@@ -47,7 +47,7 @@ extension Switchboard {
             return .gone
         }
         let statement = statements.hold(definition)
-        switch servers[server].statements.presence(statement, segment: segment) {
+        switch servers[server].statements.use(statement, segment: segment) {
         case .underWay(let other) where other != segment:
             statements.letGo(statement)
             return wait(for: server, client, into: &actions)
@@ -64,7 +64,6 @@ extension Switchboard {
             }
             let number = names.change(name, to: statement, segment: segment)
             let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
-            servers[server].statements.used(statement)
             expect(reply, of: client, from: server, now: now)
             answer(from: server, now: now, into: &actions)
             return .took(message.length)
@@ -324,9 +323,9 @@ extension Switchboard {
             // Nobody else's statement may answer to it.
             return name.hasPrefix("PGBOUNCER_") ? .renamed(unusedStatement()) : .asItIs
         case .known(let statement):
-            switch servers[server].statements.presence(statement, segment: segment) {
+            switch servers[server].statements.use(statement, segment: segment) {
             case .prepared:
-                servers[server].statements.used(statement)
+                break
             case .underWay(let other):
                 if other != segment {
                     _ = wait(for: server, client, into: &actions)
