@@ -101,7 +101,7 @@ extension Switchboard {
             return wait(for: server, client, into: &actions)
         }
         forgetUnnamed(of: server)
-        let statement = statements.hold(definition)
+        let statement = statements.hold(definition, guess: clients[client].unnamed.committed)
         statements.hold(again: statement)
         servers[server].statements.setUnnamed(statement, .underWay(segment: segment))
         changeUnnamed(of: client, to: statement, segment: segment)
