@@ -55,7 +55,8 @@ enum Command {
     case configDiff
     case courtesy(Courtesy)
 
-    /// Finds the command of a text. `declared` are the types that Parse gave its parameters, if it may have any.
+    /// Finds the command of a text. `declared` are the types that Parse gave its parameters, if it may have
+    /// any.
     static func read(_ text: ByteString, declared: [SQLType?]? = nil) -> Result<Command, ConsoleError> {
         if let courtesy = Courtesy(text) { return .success(.courtesy(courtesy)) }
         switch CommandText(text) {

@@ -15,8 +15,8 @@ enum Limits {
     static let obstacles = 20
     /// Longest text that can be a courtesy of a driver, in bytes.
     static let courtesyBytes = 200
-    /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how many
-    /// items, aggregates and parameters it has.
+    /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how
+    /// many items, aggregates and parameters it has.
     static let selectBytes = 32 * 1024
     static let selectDepth = 50
     static let selectSteps = 4000
