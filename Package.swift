@@ -49,7 +49,7 @@ let package = Package(
         // row 7
         pure(
             "Daemon",
-            ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+            ["Primitives", "Config", "Auth", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         pure("Simulator", ["Primitives", "Pool", "Config", "Session", "Engine", "Console"]),
         pure(
             "Fuzzers",

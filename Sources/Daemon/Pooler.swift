@@ -90,6 +90,15 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.signalled(order, now: now, into: &actions)
     }
 
+    var hasSideJobs: Bool { switchboard.hasSideJobs }
+    mutating func takeSideJobs() -> [NumberedSideJob] { switchboard.takeSideJobs() }
+
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.sideJobDone(number, result, now: now, into: &actions)
+    }
+
     var nextDeadline: Instant? {
         guard let desk = desk.nextDeadline else { return switchboard.nextDeadline }
         return min(desk, switchboard.nextDeadline ?? desk)

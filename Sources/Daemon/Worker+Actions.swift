@@ -12,6 +12,7 @@ extension Worker where Engine: ~Copyable {
     mutating func carryOut(from bytes: ByteView) {
         perform(from: bytes)
         serveConsole()
+        if engine.hasSideJobs { helpers.give(engine.takeSideJobs()) }
     }
 
     @inline(__always)
@@ -35,7 +36,7 @@ extension Worker where Engine: ~Copyable {
     private mutating func performRarely(_ action: Action) {
         switch action {
         case .relay, .send, .pauseReading, .resumeReading: return
-        case .open(let server, let endpoint): open(server, endpoint)
+        case .open(let server, let host, let port): open(server, actions.endpoint(host, port))
         case .close(let link):
             flush()
             close(link, delivering: true)

@@ -27,6 +27,8 @@ extension Switchboard {
         let old = snapshot
         snapshot = new
         adopt(new, now: now)
+        forgetAnsweredLookups()
+        dropPasswords()
         if new.global.statsPeriod != old.global.statsPeriod { armStats(from: statsPeriodStart) }
         retarget(SnapshotDiff(from: old, to: new), now: now, into: &actions)
         for pool in poolIDs where pool != consolePool {
@@ -358,7 +360,7 @@ extension Switchboard {
             mode = .paused
             for client in clientIDs
             where clients.contains(client) && clients[client].phase == .waiting
-                || clients[client].phase == .awaitingWelcome
+                || clients[client].phase == .awaitingWelcome || clients[client].login?.lookup != nil
             {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }

@@ -65,9 +65,12 @@ extension Switchboard {
 
     /// A server has become idle.
     mutating func watchRest(_ server: ServerID, now: Instant) {
-        let settings = pools[servers[server].pool].settings
-        wake(server, after: settings.serverIdleTimeout, from: now)
-        wake(server, at: servers[server].openedAt + settings.serverLifetime)
+        let pool = servers[server].pool
+        wake(server, after: pools[pool].settings.serverIdleTimeout, from: now)
+        // Zero means one use, which no deadline can end.
+        if !pools[pool].settings.serverLifetime.isZero {
+            wake(server, at: servers[server].openedAt + pools[pool].settings.serverLifetime)
+        }
     }
 
     /// A server runs a query of ours.
@@ -140,6 +143,7 @@ extension Switchboard {
                 client, isServerDown ? .loginTimeoutServerDown : .loginTimeout, now: now, into: &actions)
         }
         wake(client, after: span, from: clients[client].connectedAt)
+        if clients[client].login?.lookup != nil { return lookAtLookup(client, now: now, into: &actions) }
         if clients[client].phase == .awaitingWelcome { lookAtWait(client, now: now, into: &actions) }
     }
 
@@ -229,9 +233,10 @@ extension Switchboard {
             actions.append(.drop(.server(server)))
             forgetServer(server, because: "connect timeout", now: now, into: &actions)
         case .testing:
-            guard servers[server].errand != .none, !settings.serverConnectTimeout.isZero else { return }
-            guard now >= servers[server].requestAt + settings.serverConnectTimeout else {
-                return wake(server, after: settings.serverConnectTimeout, from: servers[server].requestAt)
+            let span = servers[server].errand == .lookup ? lookupLimit : settings.serverConnectTimeout
+            guard servers[server].errand != .none, !span.isZero else { return }
+            guard now >= servers[server].requestAt + span else {
+                return wake(server, after: span, from: servers[server].requestAt)
             }
             closeServer(server, because: "test query timeout", now: now, into: &actions)
         case .idle:
@@ -280,6 +285,7 @@ extension Switchboard {
             keepUp(pool, now: now, into: &actions)
             dropIfUnused(pool, now: now, into: &actions)
         }
+        forgetOldLookups(now: now)
         endWaits(now: now, into: &actions)
     }
 
@@ -288,7 +294,7 @@ extension Switchboard {
     private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.poolIdleTimeout
         guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,
-            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty,
+            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, pools[pool].lookups.isEmpty,
             now >= pools[pool].idleSince + limit
         else { return }
         let database = pools[pool].database

@@ -44,6 +44,10 @@ public struct ClientSession: ~Copyable {
     public var restBytes = 0
     /// Bytes of the current message that have not been read yet; nobody gets them.
     public var skipBytes = 0
+    /// Part of a message is still to come, and what becomes of it is settled.
+    @inlinable public var isInMessage: Bool {
+        @inline(__always) get { restBytes | skipBytes != 0 }
+    }
     public var parameters: ParameterSetID
     /// Names of prepared statements; `nil` until it uses one.
     public var statements: ClientStatements?
@@ -81,9 +85,11 @@ public struct ClientSession: ~Copyable {
         requestAt = now
     }
 
-    public var server: ServerID? {
-        if case .active(let server) = phase { return server }
-        return nil
+    @inlinable public var server: ServerID? {
+        @inline(__always) get {
+            if case .active(let server) = phase { return server }
+            return nil
+        }
     }
 
     /// Past login, as an application.
@@ -133,6 +139,22 @@ public final class ClientLogin {
     public var wishes: ParameterSetID?
     public var auth: ClientAuth?
     public var keys: ScramKeys?
+    public var method = ClientMethod.trust
+    /// The line of the HBA file that decided, for the log.
+    public var rule: ByteString?
+    /// For `peer`: the map that translates the system's name.
+    public var map: ByteString?
+    /// What auth_query says of the user is being waited for.
+    public var lookup: LookupID?
+    public var lookupSince = Instant.zero
+    /// The lookup whose answer it is being held against.
+    public var usedLookup: LookupID?
+    /// Its secret as auth_query told it.
+    public var lookedUp: Secret?
+    /// The lookup said that there is no such user; the client is taken through the exchange all the same.
+    public var isUnknown = false
+    /// Some users of its database are known to auth_query only: what a failed login says must not tell which.
+    public var mayBeLookedUp = false
     /// Minor version of the protocol in use, after negotiation.
     public var minorVersion: UInt16 = 0
     public var sslAsked = false

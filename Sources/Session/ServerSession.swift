@@ -26,6 +26,8 @@ public struct ServerSession: ~Copyable {
         case reset
         /// An empty query behind a cancel request: what the cancel was to hit is over when it is answered.
         case fence
+        /// auth_query, for clients that are logging in.
+        case lookup
     }
 
     /// What to do with the rest of the message whose front has been read.
@@ -79,6 +81,8 @@ public struct ServerSession: ~Copyable {
     public var processID: UInt32 = 0
     public var secret: ByteString = ""
     public var login: ServerLogin?
+    /// For the errand `lookup`: which one.
+    public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.
     public var victim: ServerID?
 
@@ -104,21 +108,26 @@ public struct ServerSession: ~Copyable {
 
     /// Part of a message has gone to the client and the rest has not come: no word of ours may stand behind
     /// it (I4).
-    public var isInRelayedMessage: Bool { restBytes > 0 && rest == .relay }
+    @inlinable public var isInRelayedMessage: Bool {
+        @inline(__always) get { restBytes > 0 && rest == .relay }
+    }
 
     /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's
     /// message has been passed on and that nothing is left in the receive buffer.
-    public var isFree: Bool {
-        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && unreadBytes == 0
-            && !isCongested
-            && cancels == 0
-            && !awaitsParameters
+    @inlinable public var isFree: Bool {
+        // Inlined, as all that reads a session: a call would copy the whole of it first.
+        @inline(__always) get {
+            phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && unreadBytes == 0
+                && !isCongested && cancels == 0 && !awaitsParameters
+        }
     }
 }
 
 /// What a server's login needs, gone once it is through.
 public final class ServerLogin {
     public var auth: ServerAuth
+    /// The password of a program or a file has been put into `auth`.
+    public var hasPassword = false
     /// AuthenticationOk has come, and was in order.
     public var isIn = false
     /// ParameterStatus messages as they came, for the pool's welcome.
