@@ -106,6 +106,13 @@ public struct ServerSession: ~Copyable {
         if poison == nil { poison = reason }
     }
 
+    /// Notes a request that has been sent.
+    @inlinable
+    public mutating func expect(_ reply: ExpectedReply, now: Instant) {
+        replies.expect(reply)
+        requestAt = now
+    }
+
     /// Part of a message has gone to the client and the rest has not come: no word of ours may stand behind
     /// it (I4).
     @inlinable public var isInRelayedMessage: Bool {
