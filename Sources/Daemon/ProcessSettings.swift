@@ -30,6 +30,10 @@ struct ProcessSettings: Sendable {
     var expectedFiles = 100
     var nameLifetime = TimeSpan.seconds(15)
     var missingNameLifetime = TimeSpan.seconds(15)
+    /// Zero never checks.
+    var zoneCheckPeriod = TimeSpan.zero
+    /// Empty for the system's.
+    var resolverConfiguration: ByteString = ""
 }
 
 /// What every TCP socket gets.
@@ -77,6 +81,8 @@ extension ProcessSettings {
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL
         missingNameLifetime = global.dnsNXDomainTTL
+        zoneCheckPeriod = global.dnsZoneCheckPeriod
+        resolverConfiguration = global.resolvConf
     }
 }
 

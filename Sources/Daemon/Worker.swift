@@ -44,7 +44,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
         reload: @escaping (ByteString) -> LoadedConfiguration
     ) {
-        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(),
+        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(settings),
             let helpers = Helpers()
         else { return nil }
         self.engine = engine
@@ -102,7 +102,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .lingering(let place, let stamp):
             lingering.handle(place, stamp, event.what, room: receiveRoom, poller, &blocks, now)
         case .signals: takeSignals()
-        case .resolver: resolver.work()
+        case .resolver:
+            resolver.work(now)
+            takeNews()
         case .helpers: takeHelp()
         case nil: return
         }
@@ -144,6 +146,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     private mutating func follow(_ next: FollowUp) {
         if next.kind == .reload { return reloadConfiguration(for: next.link) }
+        if next.kind == .news { return takeNews() }
         let link = LinkID(packed: next.link)
         guard let place = connection(link) else { return }
         switch next.kind {
@@ -154,7 +157,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .ended: end(link, next.error == 0 ? .endOfFile : .failed(next.error))
         case .offer: offerKept(link, place)
         case .openFailed: failOpening(link, next.error)
-        case .reload: return
+        case .reload, .news: return
         }
     }
 
@@ -165,7 +168,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         var soonest = dueAt ?? .never
         if let deadline = lingering.nextDeadline { soonest = min(soonest, deadline) }
         if let deadline = listeners.resumeAt { soonest = min(soonest, deadline) }
-        if !openings.isEmpty, let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
+        if let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
         return soonest == .never ? nil : soonest.since(now)
     }
 
@@ -178,7 +181,10 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         }
         if let deadline = lingering.nextDeadline, deadline <= now { lingering.sweep(&blocks, now) }
         if let deadline = listeners.resumeAt, deadline <= now { listeners.resume(poller) }
-        if !openings.isEmpty, let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
+        if let deadline = resolver.nextDeadline, deadline <= now {
+            resolver.work(now)
+            takeNews()
+        }
     }
 
     // MARK: Helpers
