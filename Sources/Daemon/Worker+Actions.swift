@@ -36,7 +36,7 @@ extension Worker where Engine: ~Copyable {
     private mutating func performRarely(_ action: Action) {
         switch action {
         case .relay, .send, .pauseReading, .resumeReading: return
-        case .open(let server, let endpoint): open(server, endpoint)
+        case .open(let server, let host, let port): open(server, actions.endpoint(host, port))
         case .close(let link):
             flush()
             close(link, delivering: true)

@@ -65,12 +65,11 @@ extension Switchboard {
 
     /// A server has become idle.
     mutating func watchRest(_ server: ServerID, now: Instant) {
-        let settings = pools[servers[server].pool].settings
-        wake(server, after: settings.serverIdleTimeout, from: now)
+        let pool = servers[server].pool
+        wake(server, after: pools[pool].settings.serverIdleTimeout, from: now)
         // Zero means one use, which no deadline can end.
-        if !settings.serverLifetime.isZero {
-            wake(server, at: servers[server].openedAt + settings.serverLifetime)
-        }
+        let lifetime = pools[pool].settings.serverLifetime
+        if !lifetime.isZero { wake(server, at: servers[server].openedAt + lifetime) }
     }
 
     /// A server runs a query of ours.

@@ -15,11 +15,14 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
     var notes: [String] = []
     /// Run in the next event, whatever it is.
     var orders: [Action] = []
+    var opening: (server: ServerID, endpoint: Endpoint)?
     var deadline: Instant?
 
     init() {}
 
     mutating func obey(_ actions: inout ActionList) {
+        if let (server, endpoint) = opening { actions.open(server, endpoint) }
+        opening = nil
         for order in orders { actions.append(order) }
         orders = []
     }
