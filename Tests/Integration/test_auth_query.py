@@ -239,3 +239,33 @@ def test_remarks_on_the_way(asking, backend, remark):
         )
         with pooler.connect(user="x", password="pass") as connection:
             assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_deriving_keys_stops_nobody(make_pooler, backend):
+    """While the keys of many users are derived, a client that is logged in goes on as before."""
+    users = {f"deriving{n}": f"secret {n}" for n in range(30)}
+    pooler = make_pooler(
+        databases={"app": backend + " user=trusty"}, secrets={"trusty": "", "admin": "", **users},
+        auth_type="scram-sha-256", scram_iterations=100_000,
+    )
+    steady = psycopg.connect(pooler.dsn(user="deriving0", password="secret 0"), autocommit=True)
+    steady.execute("select 1")
+    asked = [Wire(pooler.port) for _ in range(1, 30)]
+    for number, wire in enumerate(asked, 1):
+        wire.send(startup(user=f"deriving{number}", database="app"))
+        assert wire.read().kind == "R"
+    first = b"n,,n=,r=0123456789abcdef"
+    for wire in asked:
+        wire.send(message("p", b"SCRAM-SHA-256\0" + struct.pack("!I", len(first)) + first))
+    longest = 0.0
+    begin = time.monotonic()
+    while time.monotonic() < begin + 0.3:
+        sent = time.monotonic()
+        steady.execute("select 1")
+        longest = max(longest, time.monotonic() - sent)
+    for wire in asked:
+        assert wire.read().body.startswith(b"\0\0\0\x0br=0123456789abcdef")
+        wire.close()
+    steady.close()
+    # one derivation takes longer than that, and all of them thirty times as long
+    assert longest < 0.15
