@@ -76,7 +76,7 @@ let package = Package(
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
-        tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
+        tests("Console", ["Primitives", "Wire", "Config", "EventLoop", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Crypto", "Auth", "Engine", "EventLoop", "Daemon", "CLinux"]),
         tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])

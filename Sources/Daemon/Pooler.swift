@@ -1,16 +1,25 @@
 import Config
 import Console
 import Engine
+import EventLoop
 import Primitives
 
 /// The switchboard and the console beside it: what a worker drives.
 struct Pooler: ~Copyable, EngineSeam {
     private var switchboard: Switchboard
     private var desk: ConsoleDesk
+    /// What the driver knows of.
+    private var known: Snapshot
+    /// When the period began whose predecessor the service manager knows of.
+    private var statsPeriodStart: Instant
 
-    init(_ switchboard: consuming Switchboard, clock: WallClock) {
+    init(
+        _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview
+    ) {
+        known = switchboard.snapshot
+        statsPeriodStart = switchboard.statsPeriodStart
         self.switchboard = switchboard
-        desk = ConsoleDesk(clock: clock)
+        desk = ConsoleDesk(clock: clock, preview: preview)
     }
 
     mutating func accepted(
@@ -52,12 +61,18 @@ struct Pooler: ~Copyable, EngineSeam {
 
     mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
         switchboard.deadlinePassed(now: now, into: &actions)
+        desk.deadlinePassed(&switchboard, now: now, into: &actions)
+        if switchboard.statsPeriodStart != statsPeriodStart {
+            statsPeriodStart = switchboard.statsPeriodStart
+            ServiceManager.tell(ServiceManager.status(switchboard.statsText))
+        }
     }
 
     mutating func reloaded(
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
         switchboard.reloaded(snapshot, for: console, now: now, into: &actions)
+        known = switchboard.snapshot
     }
 
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
@@ -77,10 +92,19 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.sideJobDone(number, result, now: now, into: &actions)
     }
 
-    var nextDeadline: Instant? { switchboard.nextDeadline }
+    var nextDeadline: Instant? {
+        guard let desk = desk.nextDeadline else { return switchboard.nextDeadline }
+        return min(desk, switchboard.nextDeadline ?? desk)
+    }
     var hasConsoleWork: Bool { switchboard.hasConsoleWork }
 
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {
         desk.serve(&switchboard, now: now, into: &actions)
+    }
+
+    mutating func takeChangedSettings() -> ProcessSettings? {
+        guard known !== switchboard.snapshot else { return nil }
+        known = switchboard.snapshot
+        return ProcessSettings(known.global)
     }
 }

@@ -60,6 +60,7 @@ extension Worker where Engine: ~Copyable {
         actions.removeAll()
         engine.serveConsole(now: now, into: &actions)
         perform(from: ByteView(base: receiveRoom, count: 0))
+        if let changed = engine.takeChangedSettings() { adopt(changed) }
     }
 
     private mutating func write(_ level: LogLevel, _ text: ByteView) {

@@ -29,6 +29,7 @@ extension Switchboard {
         adopt(new, now: now)
         forgetAnsweredLookups()
         dropPasswords()
+        if new.global.statsPeriod != old.global.statsPeriod { armStats(from: statsPeriodStart) }
         retarget(SnapshotDiff(from: old, to: new), now: now, into: &actions)
         for pool in poolIDs where pool != consolePool {
             pools[pool].settings = PoolSettings(
@@ -349,7 +350,9 @@ extension Switchboard {
     }
 
     mutating func clientLeft(now: Instant, into actions: inout ActionList) {
-        guard shutdown == .waitForClients, clients.count == 0, !isExiting else { return }
+        // Who waits for the end on the console is not waited for.
+        let waiting = consoleWaits.reduce(0) { $0 + ($1.wait == .shutdown ? 1 : 0) }
+        guard shutdown == .waitForClients, clients.count == waiting, !isExiting else { return }
         isExiting = true
         log(.log, "client connections dropped, exiting", into: &actions)
         actions.append(.exit)

@@ -68,8 +68,9 @@ extension Switchboard {
         let pool = servers[server].pool
         wake(server, after: pools[pool].settings.serverIdleTimeout, from: now)
         // Zero means one use, which no deadline can end.
-        let lifetime = pools[pool].settings.serverLifetime
-        if !lifetime.isZero { wake(server, at: servers[server].openedAt + lifetime) }
+        if !pools[pool].settings.serverLifetime.isZero {
+            wake(server, at: servers[server].openedAt + pools[pool].settings.serverLifetime)
+        }
     }
 
     /// A server runs a query of ours.
@@ -96,6 +97,7 @@ extension Switchboard {
                 pools[pool].timerAt = .never
                 openServers(for: pool, now: now, into: &actions)
             case .stats:
+                guard at == statsPeriodEnd else { continue }
                 endStatsPeriod(now: now, into: &actions)
             case .upkeep:
                 timers.add(.upkeep, at: now + Limits.upkeepPeriod)
@@ -332,9 +334,15 @@ extension Switchboard {
 
     // MARK: Statistics
 
-    private mutating func endStatsPeriod(now: Instant, into actions: inout ActionList) {
+    /// The period that began then ends when the setting says.
+    mutating func armStats(from start: Instant) {
         let period = snapshot.global.statsPeriod
-        timers.add(.stats, at: now + (period.isZero ? .seconds(60) : period))
+        statsPeriodEnd = start + (period.isZero ? .seconds(60) : period)
+        timers.add(.stats, at: statsPeriodEnd)
+    }
+
+    private mutating func endStatsPeriod(now: Instant, into actions: inout ActionList) {
+        armStats(from: now)
         lastPeriodSpan = now.since(statsPeriodStart)
         statsPeriodStart = now
         for pool in poolIDs {
@@ -342,16 +350,17 @@ extension Switchboard {
             pools[pool].lastPeriod = counters.since(pools[pool].atPeriodStart)
             pools[pool].atPeriodStart = counters
         }
-        if snapshot.global.logStats { logStats(into: &actions) }
+        if snapshot.global.logStats { log(.log, ByteString(statsText), into: &actions) }
     }
 
-    private mutating func logStats(into actions: inout ActionList) {
+    /// The averages of the last whole period, as the log and the service manager are told.
+    public var statsText: String {
         var sum = PoolCounters()
         for pool in poolIDs { sum.add(pools[pool].lastPeriod) }
         let seconds = max(1, lastPeriodSpan.wholeSeconds)
         let per = { (count: UInt64) in count / UInt64(seconds) }
         let average = { (nanoseconds: UInt64, count: UInt64) in count == 0 ? 0 : nanoseconds / 1000 / count }
-        let text = """
+        return """
             stats: \(per(sum.transactions)) xacts/s, \(per(sum.queries)) queries/s, \
             \(per(sum.clientParses)) client parses/s, \(per(sum.serverParses)) server parses/s, \
             \(per(sum.binds)) binds/s, \(per(sum.clientLogins)) client logins/s, \
@@ -359,7 +368,6 @@ extension Switchboard {
             xact \(average(sum.transactionTime, sum.transactions)) us, \
             query \(average(sum.queryTime, sum.queries)) us, wait \(per(sum.waitTime / 1000)) us
             """
-        log(.log, ByteString(text), into: &actions)
     }
 }
 

@@ -69,6 +69,8 @@ public struct Switchboard: ~Copyable {
     var consoleWaits: [(client: ClientID, wait: ConsoleWait)] = []
     public internal(set) var consoleClients = 0
     public internal(set) var statsPeriodStart: Instant
+    /// When the period ends; timers for other instants are of a period that was changed.
+    var statsPeriodEnd = Instant.never
     public internal(set) var lastPeriodSpan = TimeSpan.zero
     let hashSeed: UInt64
 
@@ -93,7 +95,7 @@ public struct Switchboard: ~Copyable {
         adopt(snapshot, now: now)
         addConsole(now: now)
         timers.add(.upkeep, at: now + Limits.upkeepPeriod)
-        if !snapshot.global.statsPeriod.isZero { timers.add(.stats, at: now + snapshot.global.statsPeriod) }
+        armStats(from: now)
     }
 
     /// The pseudo-database, for its line in SHOW POOLS and its counters.

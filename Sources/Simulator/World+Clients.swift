@@ -117,7 +117,7 @@ extension World {
         case 0x45:
             let report = Report(body)
             if report.severity == "FATAL" { client.refusal = report.text }
-        case 0x54, 0x44, 0x43, 0x4E: break
+        case 0x54, 0x44, 0x43, 0x49, 0x4E: break
         default: found("O5 the console says \(kind) to client \(client.number)")
         }
         if Ownership.owner(of: kind, body) != nil { found("O1 the console shows a client's answers") }

@@ -14,7 +14,8 @@ struct Login {
     var cache = ScramKeyCache(capacity: 8)
 
     init(
-        _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user, derivesForNobody: Bool = false
+        _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user,
+        derivesForNobody: Bool = false
     ) {
         auth = ClientAuth(
             method: method, user: user, secret: secret, instance: Login.instance, iterations: 16,

@@ -87,6 +87,8 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) { notes.append("reloaded") }
 
+    mutating func takeChangedSettings() -> ProcessSettings? { nil }
+
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
         notes.append("reload failed")
     }
