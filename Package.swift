@@ -77,6 +77,6 @@ let package = Package(
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("Console", ["Primitives", "Wire", "Config", "EventLoop", "Session", "Engine", "Console"]),
-        tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
+        tests("Daemon", ["Primitives", "Config", "Crypto", "Auth", "Engine", "EventLoop", "Daemon", "CLinux"]),
         tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])

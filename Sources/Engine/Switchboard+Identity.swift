@@ -150,7 +150,8 @@ extension Switchboard {
     ) {
         var auth = ClientAuth(
             method: login.method, user: login.user, secret: secret, instance: instance,
-            iterations: snapshot.global.scramIterations)
+            iterations: snapshot.global.scramIterations,
+            derivesForNobody: secret == nil && login.usedLookup != nil)
         var step = ClientAuthStep.waiting
         actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
         login.auth = auth

@@ -13,9 +13,13 @@ struct Login {
     var entropy: any Entropy = Random(seed: 7)
     var cache = ScramKeyCache(capacity: 8)
 
-    init(_ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user) {
+    init(
+        _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user,
+        derivesForNobody: Bool = false
+    ) {
         auth = ClientAuth(
-            method: method, user: user, secret: secret, instance: Login.instance, iterations: 16)
+            method: method, user: user, secret: secret, instance: Login.instance, iterations: 16,
+            derivesForNobody: derivesForNobody)
     }
 
     /// The step, and the messages written, each as type byte, and body.
