@@ -16,6 +16,15 @@ import Testing
         bench.finish()
     }
 
+    @Test func noTerminateStandsBehindPartOfARequest() {
+        let bench = Bench.withServer()
+        bench.say("A", Bytes(query("insert into t values (1)").prefix(12)))
+        bench.end("A")
+        #expect(bench.sent["S1"]?.suffix(12) == query("insert into t values (1)").prefix(12))
+        #expect(bench.state("S1") == "gone")
+        bench.finish()
+    }
+
     @Test func anIdleServerInTheMiddleOfANoticeIsNotLentAsItIs() {
         let bench = Bench.withServer()
         bench.say("S1", Bytes(notice("a long remark").dropLast(4)))
