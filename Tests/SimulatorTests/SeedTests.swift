@@ -20,10 +20,16 @@ struct SeedTests {
         #expect(hashes[0] == hashes[1])
     }
 
-    @Test func aScenarioSurvivesItsFile() {
-        for seed in UInt64(1)...50 {
-            let text = Scenario.make(seed: seed).text
-            #expect(Scenario(text: text)?.text == text)
+    @Test func aRunSurvivesItsFile() throws {
+        for seed in UInt64(1)...10 {
+            let world = World(Scenario.make(seed: seed))
+            world.run(until: 1000)
+            let text = world.played.text
+            let read = try #require(Scenario(text: text))
+            #expect(read.text == text)
+            let replay = World(read)
+            replay.run(until: 1000)
+            #expect(replay.verdict.hash == world.verdict.hash, "seed \(seed)")
         }
     }
 }
