@@ -89,6 +89,13 @@ long linux_become_user(const char *name) {
     return 0;
 }
 
+int linux_has_user(const char *name) { return getpwnam(name) != NULL; }
+
+int linux_is_folder(const char *path) {
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
 long linux_change_group(const char *path, const char *group) {
     struct group *entry = getgrnam(group);
     if (!entry) return -ENOENT;

@@ -10,6 +10,18 @@ struct Codec<Value: Sendable>: Sendable {
     let print: @Sendable (Value) -> ByteString?
 }
 
+/// What a whole number of time counts.
+enum WholeUnit: String {
+    case seconds, milliseconds
+
+    var microseconds: Int {
+        switch self {
+        case .seconds: 1_000_000
+        case .milliseconds: 1000
+        }
+    }
+}
+
 extension Codec<Int> {
     /// A plain integer of a range.
     static func count(_ range: ClosedRange<Int>) -> Codec {
@@ -28,6 +40,25 @@ extension Codec<Int> {
                     value <= Limits.largestInteger
                 else { return nil }
                 return max(0, value)
+            },
+            print: { ByteString(String($0)) })
+    }
+
+    /// A number of seconds or milliseconds: what goes to the kernel as a whole number.
+    static func whole(_ unit: WholeUnit) -> Codec {
+        Codec(
+            expected: "whole \(unit.rawValue) from 0 to \(Limits.largestInteger), or a number with "
+                + "ms, s, min, h or d",
+            parse: { text in
+                if let value = Numbers.integer(text) {
+                    return value >= 0 && value <= Limits.largestInteger ? value : nil
+                }
+                guard let span = Numbers.time(text) else { return nil }
+                let value = span.wholeMicroseconds / unit.microseconds
+                guard value <= Limits.largestInteger, span == .microseconds(value * unit.microseconds) else {
+                    return nil
+                }
+                return value
             },
             print: { ByteString(String($0)) })
     }
@@ -84,7 +115,8 @@ extension Codec<TimeSpan> {
     /// Settings that PgBouncer keeps as a whole number of seconds.
     static func wholeSeconds(_ range: ClosedRange<Int>) -> Codec {
         Codec(
-            expected: "whole seconds from \(range.lowerBound) to \(range.upperBound)",
+            expected: "whole seconds from \(range.lowerBound) to \(range.upperBound), "
+                + "or a number with s, min, h or d",
             parse: { text in
                 let span =
                     Numbers.integer(text).flatMap { $0 < 0 ? nil : TimeSpan.seconds($0) }

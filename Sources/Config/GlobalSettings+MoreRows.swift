@@ -148,16 +148,16 @@ extension GlobalSettings {
             "tcp_keepcnt", \.tcpKeepcnt, .count(0...Limits.largestInteger), reload: .newConnections,
             "Unanswered probes that end a connection; 0 leaves it to the system."),
         Setting(
-            "tcp_keepidle", \.tcpKeepidle, .count(0...Limits.largestInteger), reload: .newConnections,
+            "tcp_keepidle", \.tcpKeepidle, .whole(.seconds), reload: .newConnections,
             "Seconds of silence before the first probe; 0 leaves it to the system."),
         Setting(
-            "tcp_keepintvl", \.tcpKeepintvl, .count(0...Limits.largestInteger), reload: .newConnections,
+            "tcp_keepintvl", \.tcpKeepintvl, .whole(.seconds), reload: .newConnections,
             "Seconds between probes; 0 leaves it to the system."),
         Setting(
             "tcp_socket_buffer", \.tcpSocketBuffer, .size(0...Limits.largestInteger), reload: .newConnections,
             "Size of the kernel's socket buffers, in bytes; 0 leaves it to the system."),
         Setting(
-            "tcp_user_timeout", \.tcpUserTimeout, .count(0...Limits.largestInteger), reload: .newConnections,
+            "tcp_user_timeout", \.tcpUserTimeout, .whole(.milliseconds), reload: .newConnections,
             "Milliseconds sent bytes may stay unacknowledged; 0 leaves it to the system."),
         Setting(
             "track_extra_parameters", \.trackExtraParameters, .list, reload: .restart,

@@ -7,6 +7,23 @@ extension Snapshot {
         public let notices: [ConfigNotice]
     }
 
+    /// Everything there is to say about a configuration, good or not.
+    public struct Examined: Sendable {
+        /// What could be understood; in force only when there are no errors.
+        public let snapshot: Snapshot
+        public let origins: Origins
+        public let errors: [ConfigError]
+        public let notices: [ConfigNotice]
+    }
+
+    /// Where the values come from: the lines that count.
+    public struct Origins: Sendable {
+        public internal(set) var settings: [ByteString: IniFile.Place] = [:]
+        /// By name; `*` for the template.
+        public internal(set) var databases: [ByteString: IniFile.Place] = [:]
+        public internal(set) var users: [ByteString: IniFile.Place] = [:]
+    }
+
     /// Reads a configuration file, what it includes, and the user list it names: all of it or nothing.
     ///
     /// When the user list cannot be read the load succeeds all the same, as in PgBouncer, and
@@ -14,16 +31,23 @@ extension Snapshot {
     public static func load(
         path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
     ) -> Result<Loaded, ConfigErrors> {
+        let found = examine(path: path, previousSecrets: previousSecrets, read: read)
+        if !found.errors.isEmpty { return .failure(ConfigErrors(errors: found.errors)) }
+        return .success(Loaded(snapshot: found.snapshot, notices: found.notices))
+    }
+
+    /// Reads the same files, and goes on behind what is wrong.
+    public static func examine(
+        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
+    ) -> Examined {
         var loader = Loader(path: path)
-        let ini = IniFile.read(path, with: read)
-        loader.understand(ini)
-        if loader.errors.isEmpty { loader.readSecrets(previousSecrets, read) }
+        loader.understand(IniFile.read(path, with: read))
+        loader.readSecrets(previousSecrets, read)
         let snapshot = loader.snapshot
         loader.refuseMissing(snapshot)
-        if !loader.errors.isEmpty {
-            return .failure(ConfigErrors(errors: Array(loader.errors.prefix(Limits.errors))))
-        }
-        return .success(Loaded(snapshot: snapshot, notices: loader.notices))
+        return Examined(
+            snapshot: snapshot, origins: loader.origins, errors: Array(loader.errors.prefix(Limits.errors)),
+            notices: loader.notices)
     }
 }
 
@@ -40,7 +64,7 @@ private struct Loader {
     private var secrets: [ByteString: ByteString] = [:]
     /// The lines that count, for errors found only when everything is known.
     private var settingLines: [ByteString: IniFile.Entry] = [:]
-    private var databaseLines: [ByteString: IniFile.Entry] = [:]
+    var origins = Snapshot.Origins()
 
     init(path: ByteString) {
         self.path = path
@@ -113,6 +137,7 @@ private struct Loader {
         do throws(BadValue) {
             try row.parse(entry.value, into: &global)
             settingLines[entry.key] = entry
+            origins.settings[entry.key] = entry.place
         } catch {
             refuse(entry, "expected " + error.expected)
         }
@@ -124,7 +149,7 @@ private struct Loader {
             if database.password != nil, database.user == nil {
                 warn("password without user has no effect for database \(entry.key.quotable)", entry.place)
             }
-            databaseLines[entry.key] = entry
+            origins.databases[entry.key] = entry.place
             if entry.key == "*" { autoDatabase = database } else { databases.append(database) }
         } catch {
             refuse(entry, error.text)
@@ -134,6 +159,7 @@ private struct Loader {
     private mutating func addUser(_ entry: IniFile.Entry) {
         do throws(ConnectString.Problem) {
             users.append(try UserEntry(name: entry.key, entry.value))
+            origins.users[entry.key] = entry.place
         } catch {
             refuse(entry, error.text)
         }
@@ -157,11 +183,9 @@ private struct Loader {
             let text = "could not open auth_file \(file.quotable): \(problem.reason)"
             notices.append(ConfigNotice(level: .error, text: text))
         case .success(let text):
-            do throws(ConfigError) {
-                secrets = try Userlist.parse(text, file: file)
-            } catch {
-                errors.append(error)
-            }
+            let found = Userlist.read(text, file: file)
+            secrets = found.secrets
+            errors += found.problems
         }
     }
 

@@ -8,18 +8,32 @@ public enum Userlist {
     public static func parse(
         _ text: ByteString, file: ByteString
     ) throws(ConfigError) -> [ByteString: ByteString] {
+        let (secrets, problems) = read(text, file: file)
+        if let first = problems.first { throw first }
+        return secrets
+    }
+
+    /// What can be understood, and every line that cannot.
+    static func read(
+        _ text: ByteString, file: ByteString
+    ) -> (secrets: [ByteString: ByteString], problems: [ConfigError]) {
         var secrets: [ByteString: ByteString] = [:]
+        var problems: [ConfigError] = []
         var cursor = ByteCursor(text)
         _ = cursor.skip(bytes: [0xEF, 0xBB, 0xBF])
         var line = 0
-        while !cursor.atEnd {
+        while !cursor.atEnd, problems.count < Limits.errors {
             line += 1
             let place = IniFile.Place(file: file, line: line)
             let text = cursor.take { $0 != UInt8(ascii: "\n") }
             _ = cursor.next()
-            if let (name, secret) = try entry(text, place) { secrets[name] = secret }
+            do throws(ConfigError) {
+                if let (name, secret) = try entry(text, place) { secrets[name] = secret }
+            } catch {
+                problems.append(error)
+            }
         }
-        return secrets
+        return (secrets, problems)
     }
 
     /// The two texts of a line; `nil` for an empty line or a comment.

@@ -3,6 +3,7 @@ import Wire
 
 /// Types of columns, by PostgreSQL's numbers (pg_type.dat).
 enum ColumnType: UInt32 {
+    case bool = 16
     case text = 25
     case int4 = 23
     case int8 = 20
@@ -12,6 +13,7 @@ enum ColumnType: UInt32 {
     var size: Int16 {
         switch self {
         case .text, .numeric: -1
+        case .bool: 1
         case .int4: 4
         case .int8: 8
         }
@@ -19,6 +21,7 @@ enum ColumnType: UInt32 {
 
     var name: String {
         switch self {
+        case .bool: "bool"
         case .text: "text"
         case .int4: "int4"
         case .int8: "int8"
@@ -34,6 +37,8 @@ enum Cell: Equatable, Sendable {
     case int4(Int32)
     case int8(Int64)
     case numeric(UInt64)
+    case bool(Bool)
+    case decimal(NumericValue)
 }
 
 /// What is known of a column before there are rows.
@@ -124,7 +129,11 @@ extension ByteBuffer {
         case .int8(let value):
             if isBinary { append(uint64: UInt64(bitPattern: value)) } else { append(decimal: value) }
         case .numeric(let value):
-            if isBinary { append(binaryNumeric: value) } else { append(decimal: value) }
+            if isBinary { append(binaryNumeric: NumericValue(value)) } else { append(decimal: value) }
+        case .bool(let value):
+            if isBinary { append(value ? 1 : 0) } else { append(value ? 0x74 : 0x66) }
+        case .decimal(let value):
+            if isBinary { append(binaryNumeric: value) } else { append(value.text) }
         }
         set(uint32: UInt32(truncatingIfNeeded: count - start - 4), at: start)
     }
@@ -134,21 +143,14 @@ extension ByteBuffer {
         append(uint32: UInt32(truncatingIfNeeded: value))
     }
 
-    /// A whole number as PostgreSQL's `numeric_send` writes it: how many digits to the base 10 000, the
-    /// weight of the first, sign, digits behind the point, and the digits without zeros at the end.
-    private mutating func append(binaryNumeric value: UInt64) {
-        var digits: [UInt16] = []
-        var rest = value
-        while rest > 0 {
-            digits.append(UInt16(rest % 10_000))
-            rest /= 10_000
-        }
-        let weight = max(0, digits.count - 1)
-        while let low = digits.first, low == 0 { digits.removeFirst() }
-        append(uint16: UInt16(digits.count))
-        append(uint16: UInt16(weight))
-        append(uint16: 0)  // positive
-        append(uint16: 0)
-        for digit in digits.reversed() { append(uint16: digit) }
+    /// As PostgreSQL's `numeric_send` writes it: how many digits to the base 10 000, the weight of the first,
+    /// sign, digits behind the point, and the digits without zeros at the end.
+    private mutating func append(binaryNumeric value: NumericValue) {
+        let (digits, weight) = value.base10000
+        append(uint16: UInt16(clamping: digits.count))
+        append(uint16: UInt16(bitPattern: Int16(clamping: weight)))
+        append(uint16: value.isNegative ? 0x4000 : 0)
+        append(uint16: UInt16(clamping: value.shownDecimals))
+        for digit in digits { append(uint16: digit) }
     }
 }

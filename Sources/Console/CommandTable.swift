@@ -50,13 +50,22 @@ enum Command {
     case ignoreParameter
     case set(key: ByteString, value: ByteString)
     case order(any OrderCommand.Type, argument: ByteString)
+    case select(SelectStatement)
+    case configDiff
+    case courtesy(Courtesy)
 
-    /// Finds the command of a text.
-    static func read(_ text: ByteString) -> Result<Command, ConsoleError> {
+    /// Finds the command of a text. `declared` are the types that Parse gave its parameters, if it may have any.
+    static func read(_ text: ByteString, declared: [SQLType?]? = nil) -> Result<Command, ConsoleError> {
+        if let courtesy = Courtesy(text) { return .success(.courtesy(courtesy)) }
         switch CommandText(text) {
         case .plain(let word, let argument):
-            if word.equalsIgnoringASCIICase("show") || word.equalsIgnoringASCIICase("select") {
-                return show(argument).map { .success($0) } ?? .failure(.init(.invalidCommand(text)))
+            let selects = word.equalsIgnoringASCIICase("select")
+            if selects || word.equalsIgnoringASCIICase("show") {
+                if let show = show(argument) { return .success(show) }
+                return selects ? select(text, declared) : .failure(.init(.invalidCommand(text)))
+            }
+            if word.equalsIgnoringASCIICase("config"), argument.equalsIgnoringASCIICase("diff") {
+                return .success(.configDiff)
             }
             for order in CommandTable.orders
             where ByteString(order.words).equalsIgnoringASCIICase(word) && order.accepts(argument) {
@@ -66,9 +75,23 @@ enum Command {
         case .set(let key, let value):
             return .success(FakeParameter.named(key) == nil ? .set(key: key, value: value) : .ignoreParameter)
         case .tooLong:
-            return .failure(.init(.badArguments))
+            return startsAsSelect(text) ? select(text, declared) : .failure(.init(.badArguments))
         case .invalid:
-            return .failure(.init(.invalidCommand(text)))
+            return startsAsSelect(text) ? select(text, declared) : .failure(.init(.invalidCommand(text)))
+        }
+    }
+
+    private static func startsAsSelect(_ text: ByteString) -> Bool {
+        SQLLexer.firstWord(of: text) == "select"
+    }
+
+    private static func select(_ text: ByteString, _ declared: [SQLType?]?) -> Result<Command, ConsoleError> {
+        do throws(SelectError) {
+            let statement = try SelectParser.read(
+                text, declared: declared ?? [], allowsParameters: declared != nil)
+            return .success(.select(statement))
+        } catch {
+            return .failure(error.error(in: text))
         }
     }
 
@@ -90,14 +113,16 @@ enum Command {
         case .show(let show): show.headers
         case .showParameter(let parameter):
             [ColumnHeader(name: parameter.name, type: .text, doc: "Always the same")]
-        case .ignoreParameter, .set, .order: nil
+        case .select(let select): select.headers
+        case .configDiff: ConfigDiff.headers
+        case .ignoreParameter, .set, .order, .courtesy: nil
         }
     }
 
     var audience: Audience {
         switch self {
-        case .show, .showParameter, .ignoreParameter: .everybody
-        case .set: .admins
+        case .show, .showParameter, .ignoreParameter, .select, .courtesy: .everybody
+        case .set, .configDiff: .admins
         case .order(let order, _): order.audience
         }
     }
@@ -106,7 +131,13 @@ enum Command {
 /// A refusal, for `Result`.
 struct ConsoleError: Error, Equatable {
     let refusal: Refusal
-    init(_ refusal: Refusal) { self.refusal = refusal }
+    /// The character of the text it is about, from 1.
+    let position: Int?
+
+    init(_ refusal: Refusal, position: Int? = nil) {
+        self.refusal = refusal
+        self.position = position
+    }
 }
 
 /// Settings that drivers ask for or set on every connection, whatever it leads to.
@@ -121,6 +152,21 @@ struct FakeParameter: Equatable, Sendable {
         FakeParameter(name: "datestyle", value: "ISO"),
         FakeParameter(name: "timezone", value: "GMT"),
         FakeParameter(name: "extra_float_digits", value: "2"),
+        FakeParameter(name: "application_name", value: ""),
+        FakeParameter(name: "search_path", value: "public"),
+        FakeParameter(name: "statement_timeout", value: "0"),
+        FakeParameter(name: "lock_timeout", value: "0"),
+        FakeParameter(name: "idle_in_transaction_session_timeout", value: "0"),
+        FakeParameter(name: "transaction_read_only", value: "off"),
+        FakeParameter(name: "default_transaction_read_only", value: "off"),
+        FakeParameter(name: "transaction_isolation", value: "read committed"),
+        FakeParameter(name: "in_hot_standby", value: "off"),
+        FakeParameter(name: "client_min_messages", value: "notice"),
+        FakeParameter(name: "bytea_output", value: "hex"),
+        FakeParameter(name: "intervalstyle", value: "postgres"),
+        FakeParameter(name: "integer_datetimes", value: "on"),
+        FakeParameter(name: "server_encoding", value: "UTF8"),
+        FakeParameter(name: "max_identifier_length", value: "63"),
     ]
 
     static func named(_ name: ByteString) -> FakeParameter? {

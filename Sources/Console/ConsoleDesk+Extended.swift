@@ -24,7 +24,7 @@ extension ConsoleDesk {
             return
         }
         if case .failure(let error) = done {
-            fail(error.refusal, client, .extended, on: &switchboard, into: &actions)
+            fail(error, client, .extended, on: &switchboard, into: &actions)
         }
     }
 
@@ -33,9 +33,19 @@ extension ConsoleDesk {
     private mutating func parse(
         _ request: inout Request, into actions: inout ActionList
     ) -> Result<Void, ConsoleError> {
-        guard let name = request.name(), let text = request.string(), let types = request.uint16(),
-            request.skip(Int(types) * 4), request.isAtEnd
-        else { return .failure(.malformed("Parse")) }
+        guard let name = request.name(), let text = request.string(), let count = request.uint16() else {
+            return .failure(.malformed("Parse"))
+        }
+        var types: [UInt32] = []
+        for _ in 0..<count {
+            guard let type = request.uint32() else { return .failure(.malformed("Parse")) }
+            types.append(type)
+        }
+        guard request.isAtEnd else { return .failure(.malformed("Parse")) }
+        if let odd = types.first(where: { !SelectParameter.isKnown($0) }) {
+            let text = "parameters of type \(odd) are not supported here"
+            return .failure(.init(state: "0A000", ByteString(text), ""))
+        }
         let known = visitors[request.client]?.statements ?? [:]
         if !name.isEmpty, known[name] != nil {
             return .failure(
@@ -45,12 +55,13 @@ extension ConsoleDesk {
         if known[name] == nil, known.count >= Limits.statements {
             return .failure(.init(state: "53000", "too many prepared statements", ""))
         }
-        switch Command.read(text) {
+        switch Command.read(text, declared: types.map { SelectParameter.type($0) }) {
         case .failure(let error):
             if name.isEmpty { visitors[request.client]?.statements[name] = nil }
             return .failure(error)
         case .success(let command):
-            visitors[request.client]?.statements[name] = Visitor.Statement(command: command)
+            visitors[request.client]?.statements[name] = Visitor.Statement(
+                command: command, parameters: command.parameters(types))
             actions.send(to: .client(request.client)) { $0.message(.parseComplete) }
             return .success(())
         }
@@ -59,24 +70,21 @@ extension ConsoleDesk {
     private mutating func bind(
         _ request: inout Request, into actions: inout ActionList
     ) -> Result<Void, ConsoleError> {
-        guard let portal = request.name(), let name = request.name(), let inputFormats = request.uint16(),
-            request.skip(Int(inputFormats) * 2), let parameters = request.uint16()
-        else { return .failure(.malformed("Bind")) }
+        guard let portal = request.name(), let name = request.name() else {
+            return .failure(.malformed("Bind"))
+        }
         guard let statement = visitors[request.client]?.statements[name] else {
             return .failure(.unknownStatement(name))
         }
-        guard parameters == 0 else {
-            let text: ByteString = "bind message supplies parameters, but console commands have none"
-            return .failure(.init(.console(text)))
+        let values: [SQLValue]
+        switch request.values(for: statement) {
+        case .failure(let error): return .failure(error)
+        case .success(let found): values = found
         }
-        guard let count = request.uint16() else { return .failure(.malformed("Bind")) }
-        var isBinary: [Bool] = []
-        for _ in 0..<count {
-            guard let format = request.uint16() else { return .failure(.malformed("Bind")) }
-            guard format <= 1 else {
-                return .failure(.init(state: "22023", "unsupported format code: ", ByteString("\(format)")))
-            }
-            isBinary.append(format == 1)
+        let isBinary: [Bool]
+        switch request.formats() {
+        case .failure(let error): return .failure(error)
+        case .success(let found): isBinary = found
         }
         guard request.isAtEnd else { return .failure(.malformed("Bind")) }
         let columns = statement.command.headers?.count ?? 0
@@ -93,7 +101,7 @@ extension ConsoleDesk {
             return .failure(.init(state: "53000", "too many portals", ""))
         }
         visitors[request.client]?.portals[portal] = Visitor.Portal(
-            command: statement.command, formats: ResultFormats(isBinary: isBinary))
+            command: statement.command, formats: ResultFormats(isBinary: isBinary), values: values)
         actions.send(to: .client(request.client)) { $0.message(.bindComplete) }
         return .success(())
     }
@@ -106,12 +114,14 @@ extension ConsoleDesk {
         }
         let command: Command
         var formats = ResultFormats.text
+        var parameters: [UInt32] = []
         let isStatement = kind == Request.statement
         if isStatement {
             guard let statement = visitors[request.client]?.statements[name] else {
                 return .failure(.unknownStatement(name))
             }
             command = statement.command
+            parameters = statement.parameters
         } else if kind == Request.portal {
             guard let portal = visitors[request.client]?.portals[name] else {
                 return .failure(.unknownPortal(name))
@@ -122,7 +132,12 @@ extension ConsoleDesk {
             return .failure(.malformed("Describe"))
         }
         actions.send(to: .client(request.client)) {
-            if isStatement { $0.message(.parameterDescription) { $0.append(uint16: 0) } }
+            if isStatement {
+                $0.message(.parameterDescription) {
+                    $0.append(uint16: UInt16(clamping: parameters.count))
+                    for type in parameters { $0.append(uint32: type) }
+                }
+            }
             if let headers = command.headers {
                 $0.rowDescription(headers, formats)
             } else {
@@ -169,20 +184,21 @@ extension ConsoleDesk {
                 show.write(switchboard, at: moment, portal.formats, into: &$0)
                 $0.commandComplete("SHOW")
             }
-        case (.show(let show), .fresh):
-            let rows = show.cells(switchboard, at: moment(now, switchboard))
-            send(rows, limit, portal.formats, name, client, into: &actions)
-        case (.showParameter(let parameter), .fresh):
-            send([[.text(parameter.value)]], limit, portal.formats, name, client, into: &actions)
-        case (.show, .rows(let rows)), (.showParameter, .rows(let rows)):
-            send(rows, limit, portal.formats, name, client, into: &actions)
-        case (.show, .finished), (.showParameter, .finished):
-            send([], limit, portal.formats, name, client, into: &actions)
-        case (.ignoreParameter, .fresh), (.set, .fresh), (.order, .fresh):
+        case (.show, .fresh), (.showParameter, .fresh), (.select, .fresh), (.configDiff, .fresh):
+            switch rows(of: portal.command, portal.values, client, on: switchboard, now: now) {
+            case .failure(let error): return .failure(error)
+            case .success(let rows): send(rows, limit, portal, name, client, into: &actions)
+            }
+        case (.show, .rows(let rows)), (.showParameter, .rows(let rows)), (.select, .rows(let rows)),
+            (.configDiff, .rows(let rows)):
+            send(rows, limit, portal, name, client, into: &actions)
+        case (.show, .finished), (.showParameter, .finished), (.select, .finished), (.configDiff, .finished):
+            send([], limit, portal, name, client, into: &actions)
+        case (.ignoreParameter, .fresh), (.set, .fresh), (.order, .fresh), (.courtesy, .fresh):
             visitors[client]?.portals[name]?.progress = .finished
             let outcome = give(portal.command, client, on: &switchboard, now: now, into: &actions)
             finish(outcome, client, .extended, on: &switchboard, now: now, into: &actions)
-        case (.ignoreParameter, _), (.set, _), (.order, _):
+        case (.ignoreParameter, _), (.set, _), (.order, _), (.courtesy, _):
             return .failure(
                 .init(state: "55000", ByteString("portal \"").appending(name), "\" cannot be run"))
         }
@@ -191,7 +207,7 @@ extension ConsoleDesk {
 
     /// As many rows as are asked for; 0 is all of them.
     private mutating func send(
-        _ rows: [[Cell]], _ limit: Int, _ formats: ResultFormats, _ name: ByteString, _ client: ClientID,
+        _ rows: [[Cell]], _ limit: Int, _ portal: Visitor.Portal, _ name: ByteString, _ client: ClientID,
         into actions: inout ActionList
     ) {
         let count = limit == 0 ? rows.count : min(limit, rows.count)
@@ -200,8 +216,12 @@ extension ConsoleDesk {
         visitors[client]?.portals[name]?.progress =
             isSuspended ? .rows(Array(rows.dropFirst(count))) : .finished
         actions.send(to: .client(client)) {
-            for row in rows.prefix(count) { $0.dataRow(row, formats) }
-            if isSuspended { $0.message(.portalSuspended) } else { $0.commandComplete("SHOW") }
+            for row in rows.prefix(count) { $0.dataRow(row, portal.formats) }
+            if isSuspended {
+                $0.message(.portalSuspended)
+            } else {
+                $0.commandComplete(portal.command.tag(count))
+            }
         }
     }
 }
@@ -247,13 +267,67 @@ struct Request {
         return found.0
     }
 
+    /// The values of a statement's parameters: formats, then each value behind its length (manual: "Bind").
+    mutating func values(for statement: Visitor.Statement) -> Result<[SQLValue], ConsoleError> {
+        let isBinary: [Bool]
+        switch formats() {
+        case .failure(let error): return .failure(error)
+        case .success(let found): isBinary = found
+        }
+        guard let count = uint16() else { return .failure(.malformed("Bind")) }
+        guard case .select(let select) = statement.command else {
+            if count == 0 { return .success([]) }
+            let text: ByteString = "bind message supplies parameters, but console commands have none"
+            return .failure(.init(.console(text)))
+        }
+        let wanted = select.parameters.count
+        guard Int(count) == wanted, isBinary.count <= 1 || isBinary.count == wanted else {
+            let text = "bind message supplies \(count) parameters, but the statement requires \(wanted)"
+            return .failure(.init(.console(ByteString(text))))
+        }
+        var values: [SQLValue] = []
+        for place in 0..<wanted {
+            guard let length = uint32() else { return .failure(.malformed("Bind")) }
+            var bytes: ByteString?
+            if length != .max {
+                guard let found = take(length) else { return .failure(.malformed("Bind")) }
+                bytes = found
+            }
+            do throws(SelectError) {
+                values.append(
+                    try SelectParameter.value(
+                        bytes, number: statement.parameters[place], type: select.parameters[place],
+                        isBinary: isBinary.isEmpty ? false : isBinary[isBinary.count == 1 ? 0 : place]))
+            } catch {
+                return .failure(error.error(in: ""))
+            }
+        }
+        return .success(values)
+    }
+
+    /// How many format codes, and these; 1 is binary.
+    mutating func formats() -> Result<[Bool], ConsoleError> {
+        guard let count = uint16() else { return .failure(.malformed("Bind")) }
+        var isBinary: [Bool] = []
+        for _ in 0..<count {
+            guard let format = uint16() else { return .failure(.malformed("Bind")) }
+            guard format <= 1 else {
+                return .failure(.init(state: "22023", "unsupported format code: ", ByteString("\(format)")))
+            }
+            isBinary.append(format == 1)
+        }
+        return .success(isBinary)
+    }
+
+    private mutating func take(_ count: UInt32) -> ByteString? {
+        guard Int(count) <= body.count - place else { return nil }
+        defer { place += Int(count) }
+        return ByteString(Array(body.bytes[place..<(place + Int(count))]))
+    }
+
     /// The name of a statement or portal.
     mutating func name() -> ByteString? { string().flatMap { $0.count <= Limits.nameBytes ? $0 : nil } }
 
-    mutating func skip(_ count: Int) -> Bool {
-        place += count
-        return place <= body.count
-    }
 }
 
 extension ConsoleError {

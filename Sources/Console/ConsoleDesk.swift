@@ -1,8 +1,11 @@
-import Config
+package import Config
 package import Engine
 package import Primitives
 import Session
 import Wire
+
+/// What a reload of this file would put in force, or what is wrong with it; nothing changes.
+package typealias ConfigurationPreview = (_ file: ByteString) -> Result<Snapshot, ConfigErrors>
 
 /// The admin console: the pseudo-database `pgbouncer`, where operators look at the pooler and give it orders.
 ///
@@ -16,8 +19,15 @@ package struct ConsoleDesk: ~Copyable {
     package var clock: WallClock
     var visitors: [ClientID: Visitor] = [:]
     var memory = Memory()
+    /// Reads what a reload of this file would put in force.
+    private let preview: ConfigurationPreview
 
-    package init(clock: WallClock) { self.clock = clock }
+    package init(
+        clock: WallClock, preview: @escaping ConfigurationPreview = { _ in .success(Snapshot()) }
+    ) {
+        self.clock = clock
+        self.preview = preview
+    }
 
     /// Answers everything that console clients have asked for.
     package mutating func serve(
@@ -66,10 +76,11 @@ package struct ConsoleDesk: ~Copyable {
         case .sync:
             visitors[client]?.isSkipping = false
             visitors[client]?.portals = [:]
-            actions.send(to: .client(client)) { $0.readyForQuery(.idle) }
+            let status = visitors[client]?.status ?? .idle
+            actions.send(to: .client(client)) { $0.readyForQuery(status) }
         case .functionCall:
             let text = ByteString("unsupported packet type for admin console: \(message.kind)")
-            fail(.console(text), client, .simple, on: &switchboard, into: &actions)
+            fail(ConsoleError(.console(text)), client, .simple, on: &switchboard, into: &actions)
         case .flush, .copyData, .copyDone, .copyFail, .password, .terminate:
             break
         }
@@ -88,14 +99,17 @@ package struct ConsoleDesk: ~Copyable {
         let text = message.body.withView { $0.cString(at: 0).map { (ByteString($0.bytes), $0.next) } }
         guard let (text, end) = text, end == message.body.count else {
             let text = text?.0 ?? message.body
-            return fail(.invalidCommand(text.printable), client, .simple, on: &switchboard, into: &actions)
+            return fail(
+                ConsoleError(.invalidCommand(text.printable)), client, .simple, on: &switchboard,
+                into: &actions)
         }
         switch Command.read(text) {
         case .failure(let error):
-            fail(error.refusal, client, .simple, on: &switchboard, into: &actions)
+            fail(error, client, .simple, on: &switchboard, into: &actions)
         case .success(let command):
             if !mayGive(command, client, switchboard) {
-                return fail(.adminAccessNeeded, client, .simple, on: &switchboard, into: &actions)
+                return fail(
+                    ConsoleError(.adminAccessNeeded), client, .simple, on: &switchboard, into: &actions)
             }
             run(command, client, on: &switchboard, now: now, into: &actions)
         }
@@ -112,18 +126,47 @@ package struct ConsoleDesk: ~Copyable {
                 $0.rowDescription(show.headers, .text)
                 show.write(switchboard, at: moment, .text, into: &$0)
                 $0.commandComplete("SHOW")
-                $0.readyForQuery(.idle)
+                $0.readyForQuery(visitors[client]?.status ?? .idle)
             }
-        case .showParameter(let parameter):
-            actions.send(to: .client(client)) {
-                $0.rowDescription(command.headers ?? [], .text)
-                $0.dataRow([.text(parameter.value)], .text)
-                $0.commandComplete("SHOW")
-                $0.readyForQuery(.idle)
+        case .showParameter, .select, .configDiff:
+            switch rows(of: command, [], client, on: switchboard, now: now) {
+            case .failure(let error):
+                fail(error, client, .simple, on: &switchboard, into: &actions)
+            case .success(let rows):
+                actions.send(to: .client(client)) {
+                    $0.rowDescription(command.headers ?? [], .text)
+                    for row in rows { $0.dataRow(row, .text) }
+                    $0.commandComplete(command.tag(rows.count))
+                    $0.readyForQuery(visitors[client]?.status ?? .idle)
+                }
             }
-        case .ignoreParameter, .set, .order:
+        case .ignoreParameter, .set, .order, .courtesy:
             let outcome = give(command, client, on: &switchboard, now: now, into: &actions)
             finish(outcome, client, .simple, on: &switchboard, now: now, into: &actions)
+        }
+    }
+
+    /// The rows of a command that has them, made in one go.
+    func rows(
+        of command: Command, _ parameters: [SQLValue], _ client: ClientID,
+        on switchboard: borrowing Switchboard,
+        now: Instant
+    ) -> Result<[[Cell]], ConsoleError> {
+        switch command {
+        case .show(let show): return .success(show.cells(switchboard, at: moment(now, switchboard)))
+        case .showParameter(let parameter): return .success([[.text(parameter.value)]])
+        case .configDiff: return ConfigDiff.cells(switchboard.snapshot, preview)
+        case .select(let select):
+            var context = SelectContext()
+            context.parameters = parameters
+            context.user = switchboard.clients[client].user.map { switchboard.users[$0].name } ?? ""
+            context.version = switchboard.process.version
+            do throws(SelectError) {
+                return .success(try select.run(switchboard, at: moment(now, switchboard), context))
+            } catch {
+                return .failure(error.error(in: ""))
+            }
+        case .ignoreParameter, .set, .order, .courtesy: return .success([])
         }
     }
 
@@ -150,8 +193,10 @@ package struct ConsoleDesk: ~Copyable {
         into actions: inout ActionList
     ) -> Outcome {
         switch command {
-        case .show, .showParameter:
+        case .show, .showParameter, .select, .configDiff:
             return .done("SHOW")
+        case .courtesy(let courtesy):
+            return .done(courtesy.run(for: &visitors[client, default: Visitor()]))
         case .ignoreParameter:
             return .noticed("SET ignored", detail: nil, tag: "SET")
         case .set(let key, let value):
@@ -183,7 +228,7 @@ package struct ConsoleDesk: ~Copyable {
             visitors[client, default: Visitor()].waiting = (wait, manner)
             switchboard.consoleIsBusy(client, into: &actions)
         case .failed(let refusal):
-            fail(refusal, client, manner, on: &switchboard, into: &actions)
+            fail(ConsoleError(refusal), client, manner, on: &switchboard, into: &actions)
         case .ends(let mode, let tag):
             if let tag { complete(tag, client, manner, into: &actions) }
             switchboard.shutDown(mode, now: now, into: &actions)
@@ -193,25 +238,29 @@ package struct ConsoleDesk: ~Copyable {
     private func complete(
         _ tag: ByteString, _ client: ClientID, _ manner: Visitor.Manner, into actions: inout ActionList
     ) {
+        let status = visitors[client]?.status ?? .idle
         actions.send(to: .client(client)) {
-            $0.commandComplete(tag)
-            if manner == .simple { $0.readyForQuery(.idle) }
+            if tag.isEmpty { $0.message(.emptyQueryResponse) } else { $0.commandComplete(tag) }
+            if manner == .simple { $0.readyForQuery(status) }
         }
     }
 
     /// An error, on the wire and in the log.
     mutating func fail(
-        _ refusal: Refusal, _ client: ClientID, _ manner: Visitor.Manner, on switchboard: inout Switchboard,
+        _ error: ConsoleError, _ client: ClientID, _ manner: Visitor.Manner,
+        on switchboard: inout Switchboard,
         into actions: inout ActionList
     ) {
+        let refusal = error.refusal
         switchboard.consoleLog(.error, client, refusal.text, into: &actions)
         if switchboard.snapshot.global.logPoolerErrors {
             let line = ByteString("pooler error: ").appending(refusal.text)
             switchboard.consoleLog(.warning, client, line, into: &actions)
         }
+        let status = visitors[client]?.status ?? .idle
         actions.send(to: .client(client)) {
-            refusal.write(into: &$0)
-            if manner == .simple { $0.readyForQuery(.idle) }
+            refusal.write(into: &$0, position: error.position)
+            if manner == .simple { $0.readyForQuery(status) }
         }
         if manner == .extended { visitors[client, default: Visitor()].isSkipping = true }
     }

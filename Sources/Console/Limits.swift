@@ -11,6 +11,16 @@ enum Limits {
     static let portals = 32
     /// Names of statements and portals that are remembered, in bytes.
     static let nameBytes = 1024
+    /// Longest text that can be a courtesy of a driver, in bytes.
+    static let courtesyBytes = 200
+    /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how many
+    /// items, aggregates and parameters it has.
+    static let selectBytes = 32 * 1024
+    static let selectDepth = 50
+    static let selectSteps = 4000
+    static let selectItems = 500
+    static let selectAggregates = 100
+    static let selectParameters = 500
     /// Replies to commands that came in one go, in bytes; who asks for more than this without reading is
     /// closed.
     static let replyBytes = 64 * 1024 * 1024

@@ -1,6 +1,7 @@
 import Engine
 import Primitives
 import Session
+import Wire
 
 /// What is kept of one console client from message to message.
 struct Visitor {
@@ -15,6 +16,8 @@ struct Visitor {
     /// A prepared statement is a command that was understood: nothing of its text is kept.
     struct Statement {
         let command: Command
+        /// Types of its parameters by PostgreSQL's numbers, as Parse declared them or as we have found.
+        var parameters: [UInt32] = []
     }
 
     struct Portal {
@@ -27,9 +30,12 @@ struct Visitor {
 
         let command: Command
         let formats: ResultFormats
+        var values: [SQLValue] = []
         var progress = Progress.fresh
     }
 
+    /// What ReadyForQuery says. Nothing here can be rolled back, so an error spoils no transaction.
+    var status = TransactionStatus.idle
     /// The command that has not been answered yet.
     var waiting: (wait: ConsoleWait, manner: Manner)?
     /// Messages that came behind it.

@@ -4,6 +4,10 @@ import Primitives
 struct Arguments {
     enum Outcome {
         case run(Arguments)
+        /// Say what is wrong with the configuration, and do nothing else.
+        case check(Arguments)
+        /// Say what the configuration means, and do nothing else.
+        case explain(Arguments)
         case showHelp
         case showVersion
         /// Told on standard error; exit status 1.
@@ -14,6 +18,8 @@ struct Arguments {
     var isQuiet = false
     var takesOver = false
     var verbosity = 0
+    private var checks = false
+    private var explains = false
     /// Empty for none.
     var user: ByteString = ""
     var configuration: ByteString = ""
@@ -59,7 +65,8 @@ struct Arguments {
         guard let file = files.first else { return .wrong("no configuration file specified") }
         guard files.count == 1 else { return .wrong("more than one configuration file specified") }
         arguments.configuration = file
-        return .run(arguments)
+        if arguments.checks { return .check(arguments) }
+        return arguments.explains ? .explain(arguments) : .run(arguments)
     }
 
     /// The short form of a long option; nothing when it has been dealt with, `nil` when there is no such
@@ -69,6 +76,15 @@ struct Arguments {
         if word.bytes.starts(with: userPrefix) {
             arguments.user = ByteString(Array(word.bytes.dropFirst(userPrefix.count)))
             return []
+        }
+        switch word {
+        case "--check":
+            arguments.checks = true
+            return []
+        case "--explain":
+            arguments.explains = true
+            return []
+        default: break
         }
         return switch word {
         case "--daemon": [UInt8(ascii: "d")]
@@ -96,6 +112,8 @@ struct Arguments {
           -v, --verbose        increase verbosity
           -V, --version        show version, then exit
           -h, --help           show this help, then exit
+              --check          say everything that is wrong with CONFIG_FILE, then exit
+              --explain        say what is in force for every pool and which line says so, then exit
 
         """
 }

@@ -29,4 +29,7 @@ protocol EngineSeam: ~Copyable {
     /// Console commands wait for somebody who may look at the whole engine; asked after each event.
     var hasConsoleWork: Bool { get }
     mutating func serveConsole(now: Instant, into actions: inout ActionList)
+    /// What the driver needs of the configuration, when a console command has changed it since this was asked
+    /// last.
+    mutating func takeChangedSettings() -> ProcessSettings?
 }

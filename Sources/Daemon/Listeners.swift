@@ -13,6 +13,9 @@ struct Listeners: ~Copyable {
         var path: ByteString = ""
     }
 
+    /// Seconds a connection may stay silent before we hear of it; PgBouncer's number.
+    static var deferSeconds: Int32 { 45 }
+
     private var all: [Listener] = []
     /// A descriptor kept in reserve, so that there is one when there are none.
     private var reserve = Socket(result: linux_open_reserve())
@@ -33,6 +36,13 @@ struct Listeners: ~Copyable {
     func descriptor(of place: Int) -> Int32? {
         guard place < all.count, all[place].descriptor >= 0, resumeAt == nil else { return nil }
         return all[place].descriptor
+    }
+
+    /// Whether the kernel tells of a client only when its first bytes are here.
+    func deferAccept(_ isDeferred: Bool) {
+        for listener in all where listener.descriptor >= 0 && !listener.isUnix {
+            _ = linux_defer_accept(listener.descriptor, isDeferred ? Self.deferSeconds : 0)
+        }
     }
 
     /// From here on clients are taken.

@@ -73,8 +73,7 @@ extension Listeners {
         if address.family == UInt32(LINUX_IPV6) { _ = linux_only_ipv6(socket.descriptor) }
         let bound = withUnsafePointer(to: address) { linux_bind_internet(socket.descriptor, $0) }
         guard bound == 0 else { return (-1, "bind", Int32(truncatingIfNeeded: -bound)) }
-        // Seconds a connection may stay silent before we hear of it; PgBouncer's number.
-        if settings.deferAccept { _ = linux_defer_accept(socket.descriptor, 45) }
+        if settings.deferAccept { _ = linux_defer_accept(socket.descriptor, Self.deferSeconds) }
         let listening = linux_listen(socket.descriptor, settings.listenBacklog)
         guard listening == 0 else { return (-1, "listen", Int32(truncatingIfNeeded: -listening)) }
         return (socket.release(), "", 0)

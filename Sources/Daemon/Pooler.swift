@@ -7,10 +7,15 @@ import Primitives
 struct Pooler: ~Copyable, EngineSeam {
     private var switchboard: Switchboard
     private var desk: ConsoleDesk
+    /// What the driver knows of.
+    private var known: Snapshot
 
-    init(_ switchboard: consuming Switchboard, clock: WallClock) {
+    init(
+        _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview
+    ) {
+        known = switchboard.snapshot
         self.switchboard = switchboard
-        desk = ConsoleDesk(clock: clock)
+        desk = ConsoleDesk(clock: clock, preview: preview)
     }
 
     mutating func accepted(
@@ -58,6 +63,7 @@ struct Pooler: ~Copyable, EngineSeam {
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
         switchboard.reloaded(snapshot, for: console, now: now, into: &actions)
+        known = switchboard.snapshot
     }
 
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
@@ -73,5 +79,11 @@ struct Pooler: ~Copyable, EngineSeam {
 
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {
         desk.serve(&switchboard, now: now, into: &actions)
+    }
+
+    mutating func takeChangedSettings() -> ProcessSettings? {
+        guard known !== switchboard.snapshot else { return nil }
+        known = switchboard.snapshot
+        return ProcessSettings(known.global)
     }
 }

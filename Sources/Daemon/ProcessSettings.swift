@@ -4,6 +4,8 @@ import Primitives
 
 /// What the driver itself wants to know of the configuration; everything else is the engine's business.
 struct ProcessSettings: Sendable {
+    /// The file that the next reload reads; empty for the one of the command line.
+    var configuration: ByteString = ""
     var listenAddresses: [ByteString] = ["127.0.0.1"]
     var listenPort: UInt16 = 6432
     var listenBacklog: Int32 = 128
@@ -43,6 +45,7 @@ struct SocketOptions: Sendable {
 extension ProcessSettings {
     /// What the driver needs of these settings.
     init(_ global: GlobalSettings) {
+        configuration = global.conffile ?? ""
         listenAddresses = global.listenAddr
         listenPort = global.listenPort
         listenBacklog = Int32(clamping: global.listenBacklog)
@@ -85,19 +88,16 @@ final class ConfigurationSource {
 
     init(_ arguments: Arguments) { self.arguments = arguments }
 
-    /// Reads the files. What only a restart can change stays as it was at the start.
-    func load() -> LoadedConfiguration {
-        let loaded = Snapshot.load(
-            path: arguments.configuration, previousSecrets: current?.secrets ?? [:], read: Self.read)
+    /// Reads the files, from the one of the command line or from another. What only a restart can change
+    /// stays as it was at the start.
+    func load(_ path: ByteString = "") -> LoadedConfiguration {
+        let path = path.isEmpty ? arguments.configuration : path
+        let loaded = Snapshot.load(path: path, previousSecrets: current?.secrets ?? [:], read: Self.read)
         switch loaded {
         case .failure(let errors):
             return .refused(errors.errors.map { ByteString($0.text) })
         case .success(let loaded):
-            var global = loaded.snapshot.global
-            global.verbose = max(global.verbose, arguments.verbosity)
-            if !arguments.user.isEmpty { global.user = arguments.user }
-            if global.conffile == nil { global.conffile = arguments.configuration }
-            var snapshot = loaded.snapshot.with(global: global)
+            var snapshot = withCommandLine(loaded.snapshot, path)
             var warnings = loaded.notices.map { ByteString($0.text) }
             if let current {
                 warnings += SnapshotDiff(from: current, to: snapshot).warnings.map { ByteString($0) }
@@ -106,6 +106,26 @@ final class ConfigurationSource {
             current = snapshot
             return .accepted(snapshot, ProcessSettings(snapshot.global), warnings: warnings)
         }
+    }
+
+    private func withCommandLine(_ snapshot: Snapshot, _ path: ByteString) -> Snapshot {
+        var global = snapshot.global
+        global.verbose = max(global.verbose, arguments.verbosity)
+        if !arguments.user.isEmpty { global.user = arguments.user }
+        if global.conffile == nil { global.conffile = path }
+        return snapshot.with(global: global)
+    }
+
+    /// Everything there is to say about the files, whether they are good or not.
+    func examine() -> Snapshot.Examined {
+        Snapshot.examine(path: arguments.configuration, read: Self.read)
+    }
+
+    /// What a reload of this file would put in force; nothing changes.
+    func preview(_ path: ByteString) -> Result<Snapshot, ConfigErrors> {
+        let path = path.isEmpty ? arguments.configuration : path
+        return Snapshot.load(path: path, previousSecrets: current?.secrets ?? [:], read: Self.read)
+            .map { withCommandLine($0.snapshot, path) }
     }
 
     private static func read(_ path: ByteString) -> Result<ByteString, FileProblem> {

@@ -27,6 +27,16 @@ package enum Program {
     package static func run(_ words: [ByteString]) -> Int32 {
         switch Arguments.parse(words) {
         case .run(let arguments): return run(arguments)
+        case .check(let arguments):
+            let check = ConfigurationCheck(ConfigurationSource(arguments).examine())
+            say(check.report, on: 1)
+            return check.isGood ? 0 : 1
+        case .explain(let arguments):
+            let found = ConfigurationSource(arguments).examine()
+            let check = ConfigurationCheck(found)
+            if !check.isGood { say(check.report, on: 2) }
+            say(Explanation(found).text, on: 1)
+            return check.isGood ? 0 : 1
         case .showHelp:
             say(Arguments.usage, on: 1)
             return 0
@@ -89,8 +99,8 @@ package enum Program {
         let clock = WallClock(
             startSeconds: facts.startSeconds, startInstant: facts.startInstant,
             zoneOffsetSeconds: zone.offsetSeconds, zoneName: zone.name)
-        let pooler = Pooler(switchboard, clock: clock)
-        let reload = { source.load() }
+        let pooler = Pooler(switchboard, clock: clock, preview: { source.preview($0) })
+        let reload = { (path: ByteString) in source.load(path) }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log
         log = Log(onStandardError: false)
@@ -179,7 +189,12 @@ package enum Program {
     private static var tlsVersion: String { String(cString: OpenSSL_version(OPENSSL_VERSION)) }
 
     private static func say(_ text: String, on descriptor: Int32) {
-        let bytes = Array(text.utf8)
-        _ = bytes.withUnsafeBytes { linux_write(descriptor, $0.baseAddress, $0.count) }
+        var rest = Array(text.utf8)[...]
+        // A pipe may take less than everything.
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { linux_write(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
     }
 }

@@ -72,7 +72,7 @@ extension Worker where Engine: ~Copyable {
             asker = client
         }
         if console == 0 { ServiceManager.tell(ServiceManager.reloading(now)) }
-        let loaded = reload()
+        let loaded = reload(settings.configuration)
         actions.removeAll()
         switch loaded {
         case .accepted(let snapshot, let fresh, let warnings):
@@ -90,8 +90,13 @@ extension Worker where Engine: ~Copyable {
     }
 
     /// Puts into force what may change while we run. Listening sockets, the user and the pidfile stay.
-    private mutating func adopt(_ fresh: ProcessSettings) {
+    mutating func adopt(_ fresh: ProcessSettings) {
         settings.sockets = fresh.sockets
+        settings.configuration = fresh.configuration
+        if fresh.deferAccept != settings.deferAccept {
+            settings.deferAccept = fresh.deferAccept
+            listeners.deferAccept(fresh.deferAccept)
+        }
         settings.logFile = fresh.logFile
         resolver.lifetime = fresh.nameLifetime
         resolver.missingLifetime = fresh.missingNameLifetime

@@ -35,7 +35,7 @@ extension Worker where Engine: ~Copyable {
     private mutating func performRarely(_ action: Action) {
         switch action {
         case .relay, .send, .pauseReading, .resumeReading: return
-        case .open(let server, let endpoint): open(server, endpoint)
+        case .open(let server, let host, let port): open(server, actions.endpoint(host, port))
         case .close(let link):
             flush()
             close(link, delivering: true)
@@ -59,6 +59,7 @@ extension Worker where Engine: ~Copyable {
         actions.removeAll()
         engine.serveConsole(now: now, into: &actions)
         perform(from: ByteView(base: receiveRoom, count: 0))
+        if let changed = engine.takeChangedSettings() { adopt(changed) }
     }
 
     private mutating func write(_ level: LogLevel, _ text: ByteView) {

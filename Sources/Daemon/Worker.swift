@@ -26,7 +26,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let signals: Signals
     let resolver: Resolver
     let receiveRoom: UnsafeMutableRawPointer
-    let reload: () -> LoadedConfiguration
+    /// Reads the configuration again, from this file.
+    let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
     var isExiting = false
 
@@ -40,7 +41,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     /// `nil` when the kernel gives no epoll set, or the resolver cannot start.
     init?(
         engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
-        reload: @escaping () -> LoadedConfiguration
+        reload: @escaping (ByteString) -> LoadedConfiguration
     ) {
         guard let poller = Poller(), let signals = Signals(), let resolver = Resolver() else { return nil }
         self.engine = engine

@@ -1,16 +1,17 @@
 public import Primitives
 
-/// What the engine wants done, in order. Plain values: a test compares whole lists, the simulator prints
-/// them.
+/// What the engine wants done, in order. Plain values without anything to count or free: a test compares
+/// whole lists, the simulator prints them.
 ///
 /// The driver carries a list out to its end before it hands in the next event.
-public enum Action: Equatable, Sendable {
+public enum Action: Equatable, BitwiseCopyable, Sendable {
     /// Pass on a range of the bytes being read, unchanged, to the peer.
     case relay(ByteRange, to: LinkID)
     /// Write bytes of ours: a range of the list's `scratch`.
     case send(ByteRange, to: LinkID)
-    /// Open a connection to this endpoint; answered by `serverOpened` or `serverFailed`.
-    case open(ServerID, Endpoint)
+    /// Open a connection to this endpoint, whose host is a range of the list's `scratch`; answered by
+    /// `serverOpened` or `serverFailed`.
+    case open(ServerID, host: ByteRange, port: UInt16)
     /// Read no more from this link until told so. The driver keeps what has been read and not been consumed.
     case pauseReading(LinkID)
     /// Go on reading, and offer again at once what was kept.
@@ -32,10 +33,10 @@ public enum Action: Equatable, Sendable {
     case exit
 }
 
-public enum ListenerScope: Equatable, Sendable { case tcp, all }
+public enum ListenerScope: Equatable, BitwiseCopyable, Sendable { case tcp, all }
 
 /// PgBouncer's levels.
-public enum LogLevel: UInt8, Comparable, Sendable {
+public enum LogLevel: UInt8, Comparable, BitwiseCopyable, Sendable {
     case fatal, error, warning, log, debug, noise
     public static func < (a: LogLevel, b: LogLevel) -> Bool { a.rawValue < b.rawValue }
 }

@@ -23,9 +23,11 @@ public struct ActionList: ~Copyable {
 
     public mutating func relay(offset: Int, count: Int, to link: LinkID) {
         guard count > 0 else { return }
-        if case .relay(var range, let previous)? = list.last, previous == link, range.end == offset {
+        let last = list.count &- 1
+        if last >= 0, case .relay(var range, let previous) = list[last], previous == link, range.end == offset
+        {
             range.count &+= UInt32(truncatingIfNeeded: count)
-            list[list.count &- 1] = .relay(range, to: link)
+            list[last] = .relay(range, to: link)
         } else {
             append(.relay(ByteRange(offset: offset, count: count), to: link))
         }
@@ -37,12 +39,26 @@ public struct ActionList: ~Copyable {
         body(&scratch)
         let written = scratch.count - start
         guard written > 0 else { return }
-        if case .send(var range, let previous)? = list.last, previous == link, range.end == start {
+        let last = list.count &- 1
+        if last >= 0, case .send(var range, let previous) = list[last], previous == link, range.end == start {
             range.count &+= UInt32(truncatingIfNeeded: written)
-            list[list.count &- 1] = .send(range, to: link)
+            list[last] = .send(range, to: link)
         } else {
             append(.send(ByteRange(offset: start, count: written), to: link))
         }
+    }
+
+    /// Opens a connection for this server.
+    public mutating func open(_ server: ServerID, _ endpoint: Endpoint) {
+        let start = scratch.count
+        endpoint.host.withView { scratch.append($0) }
+        append(
+            .open(server, host: ByteRange(offset: start, count: scratch.count - start), port: endpoint.port))
+    }
+
+    /// What an `.open` of this list speaks of.
+    public func endpoint(_ host: ByteRange, _ port: UInt16) -> Endpoint {
+        Endpoint(host: ByteString(scratch.view(host)), port: port)
     }
 
     public mutating func log(_ level: LogLevel, _ body: (inout ByteBuffer) -> Void) {

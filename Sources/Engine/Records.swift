@@ -95,6 +95,9 @@ public struct PoolSettings: Equatable, Sendable {
     public var serverCheckQuery: ByteString?
     public var serverResetQuery: ByteString
     public var resetsAlways: Bool
+    /// Connections that all pools of the database, and of the user, may have together; 0 for no limit.
+    public var maxDbConnections: Int
+    public var maxUserConnections: Int
     public var roundRobin: Bool
 
     public init(_ snapshot: Snapshot, database: DatabaseEntry, user: ByteString) {
@@ -119,6 +122,8 @@ public struct PoolSettings: Equatable, Sendable {
         serverResetQuery = global.serverResetQuery
         resetsAlways = global.serverResetQueryAlways
         roundRobin = global.serverRoundRobin
+        maxDbConnections = database.maxDbConnections ?? global.maxDbConnections
+        maxUserConnections = line?.maxUserConnections ?? global.maxUserConnections
     }
 
     /// Whether prepared statements are followed and renamed.

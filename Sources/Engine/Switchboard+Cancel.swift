@@ -90,7 +90,7 @@ extension Switchboard {
             // The same address, not just the same name.
             endpoint = Endpoint(host: ByteString(remote.host), port: remote.port)
         }
-        actions.append(.open(carrier, endpoint))
+        actions.open(carrier, endpoint)
     }
 
     /// The connection for a cancel request stands: is the query it was meant for still running?

@@ -58,6 +58,7 @@ extension Switchboard {
     }
 
     /// Whether servers of this pool may be lent at all just now.
+    @inline(__always)
     func mayLend(_ pool: PoolID) -> Bool {
         mode == .active && !databases[pools[pool].database].isPaused
     }
@@ -154,7 +155,8 @@ extension Switchboard {
         clients[client].phase = .idle
         clients[client].querySince = .zero
         clients[client].transactionSince = .zero
-        unhold(server, .congestion, into: &actions)
+        if !servers[server].holds.isEmpty { unhold(server, .congestion, into: &actions) }
+        if clients[client].holds.isEmpty { return }
         unhold(client, .congestion, into: &actions)
         unhold(client, .ledger, into: &actions)
         clients[client].waitsForAll = false
@@ -203,9 +205,10 @@ extension Switchboard {
             servers[server].needsFence = false
             return run("", .fence, on: server, now: now, into: &actions)
         }
-        let settings = pools[pool].settings
-        if settings.mode.resets(always: settings.resetsAlways), !settings.serverResetQuery.isEmpty {
-            return run(settings.serverResetQuery, .reset, on: server, now: now, into: &actions)
+        if pools[pool].settings.mode.resets(always: pools[pool].settings.resetsAlways),
+            !pools[pool].settings.serverResetQuery.isEmpty
+        {
+            return run(pools[pool].settings.serverResetQuery, .reset, on: server, now: now, into: &actions)
         }
         lendOn(server, now: now, into: &actions)
     }
@@ -251,8 +254,8 @@ extension Switchboard {
     }
 
     private func isSurplus(_ pool: PoolID) -> Bool {
-        let limits = pools[pool].settings.limits
-        return limits.size > 0 && pools[pool].lists.sessions > limits.size
+        let size = pools[pool].settings.limits.size
+        return size > 0 && pools[pool].lists.sessions > size
     }
 
     /// The end of a client that had logged in or was about to: whatever it held goes back or is closed.

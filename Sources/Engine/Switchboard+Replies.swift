@@ -21,15 +21,14 @@ extension Switchboard {
         var run = Run()
         var offset = start
         var ending = Ending.none
+        if servers[server].restBytes > 0 {
+            let count = min(servers[server].restBytes, bytes.count - offset)
+            servers[server].restBytes -= count
+            take(count, at: offset, servers[server].rest, &run, server, into: &actions)
+            offset += count
+            if servers[server].restBytes == 0 { giveAnswers(&run, from: server, now: now, into: &actions) }
+        }
         reading: while offset < bytes.count {
-            if servers[server].restBytes > 0 {
-                let count = min(servers[server].restBytes, bytes.count - offset)
-                servers[server].restBytes -= count
-                take(count, at: offset, servers[server].rest, &run, server, into: &actions)
-                offset += count
-                giveAnswers(&run, from: server, now: now, into: &actions)
-                continue
-            }
             let header: FrameHeader
             switch bytes.frame(at: offset, limitBytes: UInt32.max >> 1) {
             case .incomplete:
@@ -42,11 +41,14 @@ extension Switchboard {
                 header = found
             }
             let present = min(header.messageBytes, bytes.count - offset)
+            let isWhole = present == header.messageBytes
             let kind = ServerMessageKind(rawValue: header.kind)
+            var rest = ServerSession.Rest.relay
+            var isRow = false
             if kind == .dataRow || kind == .copyData, case .part(let front) = servers[server].replies.rows() {
-                servers[server].rest = front.disposition == .forward ? .relay : .swallow
+                isRow = true
+                if front.disposition != .forward { rest = .swallow }
             } else {
-                let isWhole = present == header.messageBytes
                 if !isWhole, Self.mustBeWhole(kind, header.messageBytes) {
                     if header.messageBytes > Limits.serverMessageBytes {
                         flush(&run, from: server, into: &actions)
@@ -59,11 +61,11 @@ extension Switchboard {
                     offset + FrameHeader.byteCount, present - FrameHeader.byteCount)
                 switch reply(kind, body, isWhole: isWhole, from: server, now: now, into: &actions) {
                 case .relay:
-                    servers[server].rest = .relay
+                    break
                 case .swallow:
-                    servers[server].rest = .swallow
+                    rest = .swallow
                 case .replace(let refusal):
-                    servers[server].rest = .swallow
+                    rest = .swallow
                     flush(&run, from: server, into: &actions)
                     if let client = servers[server].client {
                         actions.send(to: .client(client)) { refusal.write(into: &$0) }
@@ -85,10 +87,14 @@ extension Switchboard {
                     return bytes.count
                 }
             }
-            servers[server].restBytes = header.messageBytes - present
-            take(present, at: offset, servers[server].rest, &run, server, into: &actions)
+            if !isWhole {
+                servers[server].restBytes = header.messageBytes - present
+                servers[server].rest = rest
+            }
+            take(present, at: offset, rest, &run, server, into: &actions)
             offset += present
-            giveAnswers(&run, from: server, now: now, into: &actions)
+            // A row is a part of what it answers, so it can be nobody's turn behind it.
+            if isWhole, !isRow { giveAnswers(&run, from: server, now: now, into: &actions) }
         }
         flush(&run, from: server, into: &actions)
         if let client = servers[server].client, clients[client].holds.contains(.ledger),
@@ -114,10 +120,11 @@ extension Switchboard {
     }
 
     /// Our own answers, if it is their turn now that a message is complete.
+    @inline(__always)
     private mutating func giveAnswers(
         _ run: inout Run, from server: ServerID, now: Instant, into actions: inout ActionList
     ) {
-        guard servers[server].restBytes == 0, let front = servers[server].replies.front,
+        guard let front = servers[server].replies.front,
             front.disposition == .answer || front.request == .copyEnd
         else { return }
         flush(&run, from: server, into: &actions)
@@ -129,6 +136,7 @@ extension Switchboard {
         case none, settled, errandDone
     }
 
+    @inline(__always)
     private mutating func take(
         _ count: Int, at offset: Int, _ rest: ServerSession.Rest, _ run: inout Run, _ server: ServerID,
         into actions: inout ActionList
@@ -462,8 +470,11 @@ extension Switchboard {
             endSession(client, server, now: now, into: &actions)
             return bytes.count
         }
-        let offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
-        if offset < bytes.count { servers[server].poison("unexpected message between queries") }
+        var offset = offset
+        if offset < bytes.count {
+            offset = passRemarks(of: server, to: client, bytes, offset, into: &actions)
+            if offset < bytes.count { servers[server].poison("unexpected message between queries") }
+        }
         detach(client, from: server, into: &actions)
         watchIdle(client, now: now)
         release(server, now: now, into: &actions)

@@ -24,14 +24,8 @@ extension Switchboard {
         var offset = start
         let limitBytes = UInt32(clamping: snapshot.global.maxPacketSize)
         while offset < bytes.count, clients[client].holds.isEmpty {
-            if clients[client].restBytes > 0 {
+            if clients[client].isInMessage {
                 offset += passRest(bytes, offset, of: client, now: now, into: &actions)
-                continue
-            }
-            if clients[client].skipBytes > 0 {
-                let count = min(clients[client].skipBytes, bytes.count - offset)
-                clients[client].skipBytes -= count
-                offset += count
                 continue
             }
             switch bytes.frame(at: offset, limitBytes: limitBytes) {
@@ -57,9 +51,15 @@ extension Switchboard {
         return offset
     }
 
+    /// More of a message whose beginning has been dealt with. The number of bytes.
     private mutating func passRest(
         _ bytes: ByteView, _ offset: Int, of client: ClientID, now: Instant, into actions: inout ActionList
     ) -> Int {
+        guard clients[client].restBytes > 0 else {
+            let count = min(clients[client].skipBytes, bytes.count - offset)
+            clients[client].skipBytes -= count
+            return count
+        }
         let count = min(clients[client].restBytes, bytes.count - offset)
         clients[client].restBytes -= count
         if let server = clients[client].server, let pool = clients[client].pool {

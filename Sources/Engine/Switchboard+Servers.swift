@@ -41,9 +41,8 @@ extension Switchboard {
     ) -> Bool {
         let database = pools[pool].database
         let user = pools[pool].user
-        let perDatabase = databases[database].entry.maxDbConnections ?? snapshot.global.maxDbConnections
-        let line = snapshot.user(named: users[user].name)
-        let perUser = line?.maxUserConnections ?? snapshot.global.maxUserConnections
+        let perDatabase = pools[pool].settings.maxDbConnections
+        let perUser = pools[pool].settings.maxUserConnections
         if perDatabase > 0, databases[database].servers >= perDatabase {
             let evicts = !pools[pool].waiting.isEmpty
             guard evicts, evict(now, { $0.database == database }, into: &actions) else { return false }
@@ -76,12 +75,11 @@ extension Switchboard {
 
     /// A server went idle: if another pool's line waits for room under a shared limit, it makes room.
     mutating func yield(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
+        let perDatabase = pools[pool].settings.maxDbConnections
+        let perUser = pools[pool].settings.maxUserConnections
+        guard perDatabase > 0 || perUser > 0 else { return }
         let database = pools[pool].database
         let user = pools[pool].user
-        let perDatabase = databases[database].entry.maxDbConnections ?? snapshot.global.maxDbConnections
-        let perUser =
-            snapshot.user(named: users[user].name)?.maxUserConnections ?? snapshot.global.maxUserConnections
-        guard perDatabase > 0 || perUser > 0 else { return }
         for other in poolIDs where other != pool && !pools[other].waiting.isEmpty {
             if perDatabase > 0 && pools[other].database == database
                 || perUser > 0 && pools[other].user == user
@@ -97,7 +95,7 @@ extension Switchboard {
         databases[pools[pool].database].servers += 1
         users[pools[pool].user].servers += 1
         wake(server, after: pools[pool].settings.serverConnectTimeout, from: now)
-        actions.append(.open(server, servers[server].endpoint))
+        actions.open(server, servers[server].endpoint)
     }
 
     /// A fresh session record for a connection to the pool's database.
@@ -386,9 +384,9 @@ extension Switchboard {
     }
 
     func needsCheck(_ server: ServerID, now: Instant) -> Bool {
-        let settings = pools[servers[server].pool].settings
-        return settings.serverCheckQuery != nil
-            && now.since(servers[server].restingSince) > settings.serverCheckDelay
+        let pool = servers[server].pool
+        return pools[pool].settings.serverCheckQuery != nil
+            && now.since(servers[server].restingSince) > pools[pool].settings.serverCheckDelay
     }
 
     mutating func finishErrand(_ server: ServerID, now: Instant, into actions: inout ActionList) {

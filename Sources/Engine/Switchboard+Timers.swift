@@ -65,9 +65,9 @@ extension Switchboard {
 
     /// A server has become idle.
     mutating func watchRest(_ server: ServerID, now: Instant) {
-        let settings = pools[servers[server].pool].settings
-        wake(server, after: settings.serverIdleTimeout, from: now)
-        wake(server, at: servers[server].openedAt + settings.serverLifetime)
+        let pool = servers[server].pool
+        wake(server, after: pools[pool].settings.serverIdleTimeout, from: now)
+        wake(server, at: servers[server].openedAt + pools[pool].settings.serverLifetime)
     }
 
     /// A server runs a query of ours.

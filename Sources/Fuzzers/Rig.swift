@@ -294,7 +294,7 @@ final class Rig {
             case .send(let range, let link):
                 guard let number = numbers[link] else { return found("a send to a dead link") }
                 links[number].sent += ByteString(list.scratch.view(range)).bytes
-            case .open(let server, _):
+            case .open(let server, _, _):
                 _ = know(.server(server))
             case .pauseReading(let link):
                 guard let number = numbers[link] else { return found("a pause of a dead link") }

@@ -60,6 +60,17 @@ public struct ByteView {
     public func firstIndex(of byte: UInt8, from offset: Int = 0) -> Int? {
         guard offset >= 0 else { return nil }
         var index = offset
+        // Eight at a time: a byte that is the one looked for becomes zero, and only a zero byte borrows from
+        // its highest bit.
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let pattern = UInt64(byte) &* ones
+        while index <= count &- 8 {
+            let word =
+                UInt64(littleEndian: base.loadUnaligned(fromByteOffset: index, as: UInt64.self)) ^ pattern
+            let zeroes = (word &- ones) & ~word & (ones << 7)
+            if zeroes != 0 { return index &+ zeroes.trailingZeroBitCount / 8 }
+            index &+= 8
+        }
         while index < count {
             if base.load(fromByteOffset: index, as: UInt8.self) == byte { return index }
             index &+= 1
@@ -150,7 +161,7 @@ extension UInt8 {
 
 /// A range of a buffer, in bytes; what actions name instead of holding bytes.
 @frozen
-public struct ByteRange: Equatable, Sendable {
+public struct ByteRange: Equatable, BitwiseCopyable, Sendable {
     public var offset: UInt32
     public var count: UInt32
     @inlinable

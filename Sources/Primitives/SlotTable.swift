@@ -1,45 +1,44 @@
 /// Storage addressed by generation-stamped handles. Elements never move; memory comes in chunks of 256 and is
 /// touched only when used, so that a table may be allowed to grow large and cost little.
-///
-/// A slot's generation is odd while somebody lives in it.
 public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
+    /// What stands in front of each element.
     @usableFromInline
     struct Stamp {
+        /// That of the live handle; with `vacant` set while nobody lives here, so that no handle fits.
         @usableFromInline var generation: UInt32
         @usableFromInline var nextFree: UInt32
     }
 
+    @usableFromInline static var vacant: UInt32 { 1 << 31 }
     @usableFromInline static var chunkBits: UInt32 { 8 }
     @usableFromInline static var chunkSize: UInt32 { 1 << chunkBits }
     /// A table never holds more than this many elements.
     public static var capacityLimit: UInt32 { 1 << 20 }
 
-    @usableFromInline let elements: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
-    @usableFromInline let stamps: UnsafeMutablePointer<UnsafeMutablePointer<Stamp>>
+    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
     @usableFromInline var used: UInt32 = 0
     private var firstFree: UInt32 = noSlot
     /// Elements now in the table.
     public private(set) var count = 0
 
     public init() {
-        elements = .allocate(capacity: Int(Self.capacityLimit >> Self.chunkBits))
-        stamps = .allocate(capacity: Int(Self.capacityLimit >> Self.chunkBits))
+        precondition(
+            MemoryLayout<Element>.alignment <= MemoryLayout<Stamp>.stride, "elements of odd alignment")
+        chunks = .allocate(capacity: Int(Self.capacityLimit >> Self.chunkBits))
     }
 
     deinit {
         var slot: UInt32 = 0
         while slot < used {
-            if stamp(slot).pointee.generation & 1 == 1 { element(slot).deinitialize(count: 1) }
+            if isTaken(slot) { element(slot).deinitialize(count: 1) }
             slot += 1
         }
         var chunk = 0
         while chunk < Int((used + Self.chunkSize - 1) >> Self.chunkBits) {
-            elements[chunk].deallocate()
-            stamps[chunk].deallocate()
+            chunks[chunk].deallocate()
             chunk += 1
         }
-        elements.deallocate()
-        stamps.deallocate()
+        chunks.deallocate()
     }
 
     /// Slots ever used: a loop over `0..<slotCount` with `id(at:)` meets every element, in slot order.
@@ -55,14 +54,14 @@ public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
             guard used < Self.capacityLimit else { return nil }
             slot = used
             if slot & (Self.chunkSize - 1) == 0 {
-                elements[Int(slot >> Self.chunkBits)] = .allocate(capacity: Int(Self.chunkSize))
-                stamps[Int(slot >> Self.chunkBits)] = .allocate(capacity: Int(Self.chunkSize))
+                chunks[Int(slot >> Self.chunkBits)] = .allocate(
+                    byteCount: Self.cellBytes * Int(Self.chunkSize), alignment: MemoryLayout<Stamp>.stride)
             }
             used += 1
-            stamp(slot).initialize(to: Stamp(generation: 0, nextFree: noSlot))
+            stamp(slot).initialize(to: Stamp(generation: Self.vacant, nextFree: noSlot))
         }
         element(slot).initialize(to: new)
-        let generation = (stamp(slot).pointee.generation &+ 1) & 0x7FFF_FFFF
+        let generation = (stamp(slot).pointee.generation &+ 1) & ~Self.vacant
         stamp(slot).pointee.generation = generation
         count += 1
         return ID(Handle(slot: slot, generation: generation))
@@ -70,10 +69,9 @@ public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
 
     /// Removes the element; its handle is dead from here on.
     public mutating func remove(_ id: ID) {
-        precondition(contains(id), "a dead handle was removed")
         let slot = id.handle.slot
-        element(slot).deinitialize(count: 1)
-        stamp(slot).pointee.generation = (id.handle.generation &+ 1) & 0x7FFF_FFFF
+        self.cell(of: id).assumingMemoryBound(to: Element.self).deinitialize(count: 1)
+        stamp(slot).pointee.generation = (id.handle.generation &+ 1) | Self.vacant
         stamp(slot).pointee.nextFree = firstFree
         firstFree = slot
         count -= 1
@@ -82,15 +80,13 @@ public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     @inlinable
     public func contains(_ id: ID) -> Bool {
         let handle = id.handle
-        return handle.slot < used && handle.generation & 1 == 1
-            && stamp(handle.slot).pointee.generation == handle.generation
+        return handle.slot < used && stamp(handle.slot).pointee.generation == handle.generation
     }
 
     /// The live handle in this slot, if there is one.
     public func id(at slot: UInt32) -> ID? {
-        guard slot < used else { return nil }
-        let generation = stamp(slot).pointee.generation
-        return generation & 1 == 1 ? ID(Handle(slot: slot, generation: generation)) : nil
+        guard slot < used, isTaken(slot) else { return nil }
+        return ID(Handle(slot: slot, generation: stamp(slot).pointee.generation))
     }
 
     /// The element; a dead handle is our own mistake and stops the process rather than touch a stranger's
@@ -98,28 +94,48 @@ public struct SlotTable<ID: TypedHandle, Element: ~Copyable>: ~Copyable {
     @inlinable
     public subscript(id: ID) -> Element {
         @inline(__always)
-        unsafeAddress {
-            precondition(contains(id), "a dead handle was used")
-            return UnsafePointer(element(id.handle.slot))
-        }
+        unsafeAddress { UnsafePointer(cell(of: id).assumingMemoryBound(to: Element.self)) }
         @inline(__always)
-        unsafeMutableAddress {
-            precondition(contains(id), "a dead handle was used")
-            return element(id.handle.slot)
+        unsafeMutableAddress { cell(of: id).assumingMemoryBound(to: Element.self) }
+    }
+
+    /// Where the element of a live handle is. On the path of every query, some hundred times.
+    @inlinable
+    @inline(__always)
+    func cell(of id: ID) -> UnsafeMutableRawPointer {
+        let handle = id.handle
+        precondition(handle.slot < used, "a dead handle was used")
+        let cell = cell(handle.slot)
+        precondition(
+            cell.assumingMemoryBound(to: Stamp.self).pointee.generation == handle.generation,
+            "a dead handle was used")
+        return cell + MemoryLayout<Stamp>.stride
+    }
+
+    @usableFromInline static var cellBytes: Int {
+        @inline(__always) get {
+            let stamp = MemoryLayout<Stamp>.stride
+            return stamp + (MemoryLayout<Element>.size + stamp - 1) / stamp * stamp
         }
     }
 
     @inlinable
     @inline(__always)
-    func element(_ slot: UInt32) -> UnsafeMutablePointer<Element> {
-        elements[Int(slot >> Self.chunkBits)] + Int(slot & (Self.chunkSize &- 1))
+    func cell(_ slot: UInt32) -> UnsafeMutableRawPointer {
+        chunks[Int(slot >> Self.chunkBits)] + Int(slot & (Self.chunkSize &- 1)) &* Self.cellBytes
     }
 
     @inlinable
     @inline(__always)
     func stamp(_ slot: UInt32) -> UnsafeMutablePointer<Stamp> {
-        stamps[Int(slot >> Self.chunkBits)] + Int(slot & (Self.chunkSize &- 1))
+        cell(slot).assumingMemoryBound(to: Stamp.self)
     }
+
+    private func element(_ slot: UInt32) -> UnsafeMutablePointer<Element> {
+        (cell(slot) + MemoryLayout<Stamp>.stride).assumingMemoryBound(to: Element.self)
+    }
+
+    private func isTaken(_ slot: UInt32) -> Bool { stamp(slot).pointee.generation & Self.vacant == 0 }
 }
 
 /// "No slot", for links between slots.

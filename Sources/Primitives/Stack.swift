@@ -1,42 +1,38 @@
 /// A list in one block of memory that keeps its room when emptied, so that a warm one allocates nothing.
-public struct Stack<Element>: ~Copyable {
-    private var base: UnsafeMutablePointer<Element>
+public struct Stack<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline var base: UnsafeMutablePointer<Element>
     private var capacity: Int
-    public private(set) var count = 0
+    @usableFromInline var length = 0
+    @inlinable public var count: Int { length }
 
     public init(capacity: Int = 16) {
         self.capacity = max(1, capacity)
         base = .allocate(capacity: self.capacity)
     }
 
-    deinit {
-        base.deinitialize(count: count)
-        base.deallocate()
-    }
+    deinit { base.deallocate() }
 
+    @inlinable
     public subscript(index: Int) -> Element {
-        get {
-            precondition(index >= 0 && index < count, "a stack was read past its end")
-            return base[index]
+        @inline(__always)
+        unsafeAddress {
+            precondition(index >= 0 && index < length, "a stack was read past its end")
+            return UnsafePointer(base + index)
         }
-        set {
-            precondition(index >= 0 && index < count, "a stack was written past its end")
-            base[index] = newValue
+        @inline(__always)
+        unsafeMutableAddress {
+            precondition(index >= 0 && index < length, "a stack was written past its end")
+            return base + index
         }
     }
-
-    public var last: Element? { count == 0 ? nil : base[count &- 1] }
 
     public mutating func append(_ element: Element) {
-        if count == capacity { grow() }
-        (base + count).initialize(to: element)
-        count &+= 1
+        if length == capacity { grow() }
+        (base + length).initialize(to: element)
+        length &+= 1
     }
 
-    public mutating func removeAll() {
-        base.deinitialize(count: count)
-        count = 0
-    }
+    public mutating func removeAll() { length = 0 }
 
     @inline(never)
     private mutating func grow() {

@@ -44,6 +44,10 @@ public struct ClientSession: ~Copyable {
     public var restBytes = 0
     /// Bytes of the current message that have not been read yet; nobody gets them.
     public var skipBytes = 0
+    /// Part of a message is still to come, and what becomes of it is settled.
+    @inlinable public var isInMessage: Bool {
+        @inline(__always) get { restBytes | skipBytes != 0 }
+    }
     public var parameters: ParameterSetID
     /// Names of prepared statements; `nil` until it uses one.
     public var statements: ClientStatements?
@@ -81,9 +85,11 @@ public struct ClientSession: ~Copyable {
         requestAt = now
     }
 
-    public var server: ServerID? {
-        if case .active(let server) = phase { return server }
-        return nil
+    @inlinable public var server: ServerID? {
+        @inline(__always) get {
+            if case .active(let server) = phase { return server }
+            return nil
+        }
     }
 
     /// Past login, as an application.

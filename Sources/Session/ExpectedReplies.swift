@@ -1,4 +1,4 @@
-import Primitives
+public import Primitives
 
 /// What a request was, as far as its reply is concerned.
 public enum Request: UInt8, BitwiseCopyable, Sendable {
@@ -54,7 +54,7 @@ public struct ExpectedReplies: ~Copyable {
     /// Entries held before the client is made to wait: bounds the memory of 10,000 requests in one write.
     public static let limit = 4096
 
-    private var entries = Ring<ExpectedReply>(capacity: 16)
+    @usableFromInline var entries = Ring<ExpectedReply>(capacity: 16)
     /// The request at the front has had a result (CommandComplete, EmptyQueryResponse, an error …), so that a
     /// ReadyForQuery is in order.
     private var frontHasResult = false
@@ -78,12 +78,14 @@ public struct ExpectedReplies: ~Copyable {
 
     public init() {}
 
-    public var isEmpty: Bool { entries.isEmpty }
-    public var count: Int { entries.count }
-    public var isFull: Bool { entries.count >= Self.limit }
-    public var front: ExpectedReply? { entries.first }
+    @inlinable public var isEmpty: Bool { @inline(__always) get { entries.isEmpty } }
+    @inlinable public var count: Int { @inline(__always) get { entries.count } }
+    @inlinable public var isFull: Bool { @inline(__always) get { entries.count >= Self.limit } }
+    @inlinable public var front: ExpectedReply? { @inline(__always) get { entries.first } }
     /// Nothing is owed and nothing is being skipped or copied: with an idle transaction the server is free.
-    public var isSettled: Bool { entries.isEmpty && !skipsToSync && !isBatchOpen && copyIn == .none }
+    @inlinable public var isSettled: Bool {
+        @inline(__always) get { entries.isEmpty && !skipsToSync && !isBatchOpen && copyIn == .none }
+    }
 
     // MARK: Requests
 
@@ -149,6 +151,8 @@ public struct ExpectedReplies: ~Copyable {
     public func parameterDescription() -> Verdict { part { $0 == .describeStatement } }
 
     /// DataRow, CopyOutResponse, and CopyData and CopyDone from the server.
+    @inlinable
+    @inline(__always)
     public func rows() -> Verdict { part { $0 == .query || $0 == .execute } }
 
     /// FunctionCallResponse.
@@ -268,11 +272,14 @@ public struct ExpectedReplies: ~Copyable {
         }
     }
 
-    private func part(_ fits: (Request) -> Bool) -> Verdict {
+    @inlinable
+    @inline(__always)
+    func part(_ fits: (Request) -> Bool) -> Verdict {
         guard let front = entries.first, fits(front.request) else { return .outOfStep }
         return .part(front)
     }
 
+    @inline(__always)
     private mutating func completing(_ fits: (Request) -> Bool) -> Verdict {
         guard let front = entries.first, fits(front.request) else { return .outOfStep }
         frontHasResult = false

@@ -23,10 +23,10 @@ public struct Refusal: Equatable, Sendable {
         self.hint = hint
     }
 
-    public func write(into buffer: inout ByteBuffer) {
+    public func write(into buffer: inout ByteBuffer, position: Int? = nil) {
         buffer.report(
             .errorResponse, severity: severity == .fatal ? "FATAL" : "ERROR", state: state, text: text,
-            detail: detail, hint: hint)
+            detail: detail, hint: hint, position: position)
     }
 }
 

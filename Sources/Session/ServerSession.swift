@@ -106,15 +106,18 @@ public struct ServerSession: ~Copyable {
 
     /// Part of a message has gone to the client and the rest has not come: no word of ours may stand behind
     /// it (I4).
-    public var isInRelayedMessage: Bool { restBytes > 0 && rest == .relay }
+    @inlinable public var isInRelayedMessage: Bool {
+        @inline(__always) get { restBytes > 0 && rest == .relay }
+    }
 
     /// The release rule (I2), all of it that is known here; the caller adds that no part of a client's
     /// message has been passed on and that nothing is left in the receive buffer.
-    public var isFree: Bool {
-        phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && unreadBytes == 0
-            && !isCongested
-            && cancels == 0
-            && !awaitsParameters
+    @inlinable public var isFree: Bool {
+        // Inlined, as all that reads a session: a call would copy the whole of it first.
+        @inline(__always) get {
+            phase == .ready && replies.isSettled && status == .idle && restBytes == 0 && unreadBytes == 0
+                && !isCongested && cancels == 0 && !awaitsParameters
+        }
     }
 }
 

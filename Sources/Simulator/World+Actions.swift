@@ -15,7 +15,7 @@ extension World {
                 put(view.slice(Int(range.offset), Int(range.count)), on: link, from: source)
             case .send(let range, let link):
                 put(actions.scratch.view(range), on: link, from: nil)
-            case .open(let server, let endpoint): open(server, endpoint)
+            case .open(let server, let host, let port): open(server, actions.endpoint(host, port))
             case .pauseReading(let link):
                 note("pause", link.packed, 0)
                 say("  pause \(link.shown)")

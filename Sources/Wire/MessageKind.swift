@@ -72,6 +72,7 @@ public struct FrameHeader: Equatable, Sendable {
     /// The whole message with its type byte and length, in bytes; at least 5.
     public var messageBytes: Int
 
+    @inlinable
     public init(kind: UInt8, messageBytes: Int) {
         self.kind = kind
         self.messageBytes = messageBytes
@@ -89,6 +90,7 @@ public enum Frame: Equatable, Sendable {
 
 extension ByteView {
     /// Reads the header at `offset`. A whole message may have `limitBytes` (`max_packet_size`).
+    @inlinable
     public func frame(at offset: Int, limitBytes: UInt32) -> Frame {
         guard let kind = self[offset], let length = uint32(at: offset &+ 1) else { return .incomplete }
         guard length >= 4, length < limitBytes else { return .malformed }

@@ -70,11 +70,11 @@ extension ByteBuffer {
         message(.query) { $0.append(cString: sql) }
     }
 
-    /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D and H where we
-    /// know more.
+    /// An ErrorResponse or NoticeResponse with the fields PgBouncer sends (S, C, M), and D, H and P where we
+    /// know more. `position` counts characters of the query from 1.
     public mutating func report(
         _ kind: ServerMessageKind, severity: StaticString, state: ByteString, text: ByteString,
-        detail: ByteString? = nil, hint: ByteString? = nil
+        detail: ByteString? = nil, hint: ByteString? = nil, position: Int? = nil
     ) {
         message(kind) {
             $0.append(0x53)
@@ -90,6 +90,11 @@ extension ByteBuffer {
             if let hint {
                 $0.append(0x48)
                 $0.append(cString: hint)
+            }
+            if let position {
+                $0.append(0x50)
+                $0.append(decimal: position)
+                $0.append(0)
             }
             $0.append(0)
         }

@@ -130,7 +130,7 @@ final class Stage {
                 output[link, default: []] += bytes[Int(range.offset)..<range.end]
             case .send(let range, let link):
                 output[link, default: []] += Array(actions.scratch.view(range).rawBuffer)
-            case .open(let server, _): opened.append(server)
+            case .open(let server, _, _): opened.append(server)
             case .pauseReading(let link): paused.insert(link)
             case .resumeReading(let link):
                 paused.remove(link)

@@ -15,11 +15,14 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
     var notes: [String] = []
     /// Run in the next event, whatever it is.
     var orders: [Action] = []
+    var opening: (server: ServerID, endpoint: Endpoint)?
     var deadline: Instant?
 
     init() {}
 
     mutating func obey(_ actions: inout ActionList) {
+        if let (server, endpoint) = opening { actions.open(server, endpoint) }
+        opening = nil
         for order in orders { actions.append(order) }
         orders = []
     }
@@ -83,6 +86,8 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
     mutating func reloaded(
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) { notes.append("reloaded") }
+
+    mutating func takeChangedSettings() -> ProcessSettings? { nil }
 
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {
         notes.append("reload failed")

@@ -11,7 +11,7 @@ import Testing
     private func worker() throws -> Worker<ScriptedEngine> {
         let made = Worker(
             engine: ScriptedEngine(), settings: ProcessSettings(), log: Log(onStandardError: false),
-            reload: { .refused([]) })
+            reload: { _ in .refused([]) })
         guard let made else { throw StartFailure(text: "no worker") }
         return made
     }

@@ -425,9 +425,10 @@ final class Bench {
                 pass(on: Bytes(bytes[Int(range.offset)..<range.end]), to: link, "relay")
             case .send(let range, let link):
                 pass(on: Bytes(scratch[Int(range.offset)..<range.end]), to: link, "send")
-            case .open(let server, let endpoint):
+            case .open(let server, let host, let port):
                 opened += 1
-                endpoints["S\(opened)"] = endpoint
+                let name = ByteString(Bytes(scratch[Int(host.offset)..<host.end]))
+                endpoints["S\(opened)"] = Endpoint(host: name, port: port)
                 know(.server(server), as: "S\(opened)")
                 told.append("open S\(opened)")
             case .pauseReading(let link):

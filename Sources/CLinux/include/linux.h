@@ -169,6 +169,9 @@ long linux_forbid_privileges(void);
 long linux_forbid_dumps(void);
 // 0, or a negated errno; -ENOENT for a user that does not exist.
 long linux_become_user(const char *name);
+// Whether there is such a user; whether this is a folder. 1 or 0.
+int linux_has_user(const char *name);
+int linux_is_folder(const char *path);
 long linux_change_group(const char *path, const char *group);
 long linux_change_mode(const char *path, uint32_t mode);
 // Raises the soft limit of open files to the hard one.
