@@ -160,6 +160,7 @@ extension Switchboard {
         unhold(client, .congestion, into: &actions)
         unhold(client, .ledger, into: &actions)
         clients[client].waitsForAll = false
+        clients[client].waitsBehindRest = false
         unhold(client, .cancel, into: &actions)
     }
 

@@ -65,7 +65,13 @@ extension Switchboard {
         if let server = clients[client].server, let pool = clients[client].pool {
             pools[pool].counters.bytesFromClients &+= UInt64(count)
             actions.relay(offset: offset, count: count, to: .server(server))
-            if clients[client].restBytes == 0 { releaseIfFree(server, of: client, now: now, into: &actions) }
+            if clients[client].restBytes == 0 {
+                if clients[client].waitsBehindRest, !servers[server].replies.isEmpty {
+                    _ = waitForAll(from: server, client, into: &actions)
+                }
+                clients[client].waitsBehindRest = false
+                releaseIfFree(server, of: client, now: now, into: &actions)
+            }
         }
         return count
     }

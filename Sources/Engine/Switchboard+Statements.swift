@@ -586,6 +586,10 @@ extension Switchboard {
         let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
         guard drops, servers[server].replies.count > 0 else { return }
         clients[client].preparesDropping = false
+        guard message.isWhole else {
+            clients[client].waitsBehindRest = true
+            return
+        }
         _ = waitForAll(from: server, client, into: &actions)
     }
 
