@@ -135,7 +135,9 @@ extension Backend {
             savepoints.append(Savepoint(name: name, settings: settings, portals: Set(portals.keys)))
             complete("SAVEPOINT")
         case .rollbackTo(let name):
-            guard let place = savepoints.lastIndex(where: { $0.name == name }) else { return failUnknown(name) }
+            guard let place = savepoints.lastIndex(where: { $0.name == name }) else {
+                return failUnknown(name)
+            }
             savepoints.removeSubrange((place + 1)...)
             settings.goBack(to: savepoints[place].settings)
             let kept = savepoints[place].portals
@@ -143,7 +145,9 @@ extension Backend {
             status = 0x54
             complete("ROLLBACK")
         case .release(let name):
-            guard let place = savepoints.lastIndex(where: { $0.name == name }) else { return failUnknown(name) }
+            guard let place = savepoints.lastIndex(where: { $0.name == name }) else {
+                return failUnknown(name)
+            }
             savepoints.removeSubrange(place...)
             complete("RELEASE")
         default: break

@@ -257,7 +257,8 @@ extension Sentence {
     var token: Bytes? {
         switch self {
         case .rows(_, let token, _), .error(let token), .broken(let token), .sleep(_, let token),
-            .notice(let token), .notify(_, let token), .show(_, let token), .copyIn(let token, _), .copyOut(_, let token):
+            .notice(let token), .notify(_, let token), .show(_, let token), .copyIn(let token, _),
+            .copyOut(_, let token):
             token
         case .begin, .commit, .rollback, .set, .deallocate, .discardAll, .configure, .other, .savepoint,
             .rollbackTo, .release, .listen:

@@ -7,7 +7,8 @@ extension ScriptMaker {
         "SHOW USERS",
         "SHOW CONFIG", "SHOW SOCKETS", "SHOW ACTIVE_SOCKETS", "SHOW MEM", "SHOW FDS", "SHOW STATE",
         "SHOW TOTALS",
-        "SHOW VERSION", "SHOW DNS_HOSTS", "SHOW HELP", "SHOW PEERS", "nonsense", "",
+        "SHOW VERSION", "SHOW DNS_HOSTS", "SHOW HELP", "SHOW PEERS", "nonsense", "", "CONFIG DIFF",
+        "SELECT database, sum(cl_waiting) FROM pools GROUP BY 1 ORDER BY 2 DESC", "SELECT * FROM clients",
     ]
     private static let orders = [
         "PAUSE", "PAUSE one", "RESUME", "RESUME one", "RECONNECT", "RECONNECT one", "RELOAD", "KILL one",

@@ -21,7 +21,9 @@ indirect enum Sentence: Equatable {
     case copyOut(Int, token: Bytes)
     case deallocate(Bytes?)
     case discardAll
-    case savepoint(Bytes), rollbackTo(Bytes), release(Bytes)
+    case savepoint(Bytes)
+    case rollbackTo(Bytes)
+    case release(Bytes)
     case listen(Bytes)
     case notify(Bytes, token: Bytes)
     case configure(Bytes, Bytes)

@@ -78,7 +78,9 @@ extension World {
         for (text, option) in Permitted.timeouts where refusal.hasPrefix(text) {
             let span = UInt64(scenario[option]) * 1000
             if clock < client.connectedAt + span {
-                found("O9 client \(client.number) was told \(text) \(clock - client.connectedAt) us after it came")
+                found(
+                    "O9 client \(client.number) was told \(text) \(clock - client.connectedAt) us after it came"
+                )
             }
         }
     }
@@ -130,7 +132,7 @@ extension World {
         case 0x45:
             let report = Report(body)
             if report.severity == "FATAL" { client.refusal = report.text }
-        case 0x54, 0x44, 0x43, 0x4E: break
+        case 0x54, 0x44, 0x43, 0x4E, 0x49: break
         default: found("O5 the console says \(kind) to client \(client.number)")
         }
         if Ownership.owner(of: kind, body) != nil { found("O1 the console shows a client's answers") }

@@ -144,7 +144,9 @@ package final class World {
     /// Nothing moves: applications and operators have timeouts of their own.
     private func giveUp() {
         movedAt = clock
-        let waiting = clients.filter { $0.phase == .awaiting || $0.phase == .loggingIn || $0.phase == .parting }
+        let waiting = clients.filter {
+            $0.phase == .awaiting || $0.phase == .loggingIn || $0.phase == .parting
+        }
         if waiting.isEmpty || random.below(4) == 0 { perform(.resume) }
         if !waiting.isEmpty { leave(waiting[random.below(waiting.count)]) }
     }

@@ -28,7 +28,8 @@ struct Simulate {
             case "--script": file = value()
             case "--mutant": mutant = Int(value()) ?? 0
             case "--only": only = Int(value()) ?? 0
-            case "--trace", "--shrink", "--hash", "--print", "--go-on", "--mutants": flags.insert(arguments[index])
+            case "--trace", "--shrink", "--hash", "--print", "--go-on", "--mutants":
+                flags.insert(arguments[index])
             default: unknown = arguments[index]
             }
             index += 1
@@ -41,13 +42,13 @@ struct Simulate {
             return 2
         }
         #if MUTANTS
-        if flags.contains("--mutants") { return Mutants(seeds: seeds, only: only).run() }
-        if let mutant { Mutants.choose(mutant) }
+            if flags.contains("--mutants") { return Mutants(seeds: seeds, only: only).run() }
+            if let mutant { Mutants.choose(mutant) }
         #else
-        if flags.contains("--mutants") || mutant != nil || only != 0 {
-            print("simulate: there are no mutants in this build; bin/mutants makes one that has them")
-            return 2
-        }
+            if flags.contains("--mutants") || mutant != nil || only != 0 {
+                print("simulate: there are no mutants in this build; bin/mutants makes one that has them")
+                return 2
+            }
         #endif
         if !flags.contains("--trace") { Trap.watch() }
         Trap.seed = seed ?? 0
