@@ -52,13 +52,18 @@ let package = Package(
         // row 6
         pure("Console", ["Primitives", "Wire", "Pool", "Config", "Session", "Engine"]),
         // row 7
-        pure("Daemon", ["Primitives", "Config", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+        pure(
+            "Daemon",
+            ["Primitives", "Config", "Auth", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
         .target(
             name: "Simulator", dependencies: ["Primitives", "Pool", "Config", "Session", "Engine", "Console"],
             swiftSettings: rig),
         pure(
             "Fuzzers",
-            ["Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine", "Console"]),
+            [
+                "Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine",
+                "Console",
+            ]),
         // row 8
         .executableTarget(
             name: "pglido", dependencies: ["Primitives", "Daemon"], swiftSettings: house,
@@ -78,7 +83,7 @@ let package = Package(
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
-        tests("Console", ["Primitives", "Wire", "Config", "Session", "Engine", "Console"]),
+        tests("Console", ["Primitives", "Wire", "Config", "EventLoop", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Engine", "EventLoop", "Daemon", "CLinux"]),
         tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])

@@ -114,13 +114,37 @@ public struct ClientAuth: Sendable {
         case .new, .finished:
             return .rejected(.password(.outOfTurn))
         case .cleartext:
-            return checkPassword(body) { checkCleartext($0) }
+            return checkPassword(body) { checkCleartext($0, &cache) }
         case .md5(let salt):
             return checkPassword(body) { checkMD5($0, salt: salt) }
         case .saslStart:
             return startSASL(body, entropy: &entropy, cache: &cache, into: &buffer)
         case .saslFinal(let challenger):
             return finishSASL(body, challenger, into: &buffer)
+        }
+    }
+
+    /// The next 'p' message is a password in clear text.
+    public var takesTypedPassword: Bool {
+        if case .cleartext = phase { return true }
+        return false
+    }
+
+    /// What PBKDF2 has to run over for this body, if it has to: whoever cannot wait for that has it done
+    /// elsewhere and puts the keys into the cache first.
+    public func derivation(for body: ByteView) -> Derivation? {
+        guard body.count <= bodyLimitBytes, let secret else { return nil }
+        switch phase {
+        case .saslStart where secret.kind == .plain && !secret.isEmpty:
+            return Derivation(secret: secret, salt: instance.salt(for: user), iterations: iterations)
+        case .cleartext where secret.kind == .scram:
+            guard let verifier = secret.verifier, verifier.iterations <= ScramLimits.iterations,
+                let (password, next) = body.cString(at: 0), next == body.count, !password.isEmpty
+            else { return nil }
+            return Derivation(
+                secret: Secret(password), salt: verifier.salt, iterations: verifier.iterations)
+        case .new, .cleartext, .md5, .saslStart, .saslFinal, .finished:
+            return nil
         }
     }
 
@@ -140,7 +164,7 @@ extension ClientAuth {
         return password.isEmpty ? .rejected(.emptyPassword) : check(password)
     }
 
-    private func checkCleartext(_ password: ByteView) -> ClientAuthStep {
+    private func checkCleartext(_ password: ByteView, _ cache: inout ScramKeyCache) -> ClientAuthStep {
         guard let secret else { return .rejected(.password(.unknownUser)) }
         switch secret.kind {
         case .plain:
@@ -155,8 +179,8 @@ extension ClientAuth {
             guard verifier.iterations <= ScramLimits.iterations else {
                 return .rejected(.password(.tooManyIterations))
             }
-            let keys = ScramKeys.derive(
-                password: password, salt: verifier.salt, iterations: verifier.iterations)
+            let keys = cache.keys(
+                of: Secret(password), salt: verifier.salt, iterations: verifier.iterations)
             return verdict(SHA256.hash(keys.clientKey).equals(verifier.storedKey), keys: keys)
         }
     }

@@ -1,5 +1,16 @@
 public import Primitives
 
+/// What keys are to be derived from.
+public struct Derivation: Sendable {
+    public let secret: Secret
+    public let salt: ByteString
+    public let iterations: Int
+
+    public func isSame(as other: Derivation) -> Bool {
+        salt == other.salt && iterations == other.iterations && secret.isSame(as: other.secret)
+    }
+}
+
 /// Keys derived from plain passwords, so that PBKDF2 runs once per secret, salt and iteration count and not
 /// once per login. One worker's value; the engine keeps one for clients and one for servers, so that a server
 /// which changes its salt all the time cannot push the clients' keys out.
@@ -35,13 +46,30 @@ public struct ScramKeyCache: Sendable {
             entries[index].lastUse = use
             return entries[index].keys
         }
-        misses &+= 1
         let keys = secret.withView { ScramKeys.derive(password: $0, salt: salt, iterations: iterations) }
+        put(keys, for: Derivation(secret: secret, salt: salt, iterations: iterations))
+        return keys
+    }
+
+    /// Whether `keys` would answer without PBKDF2.
+    public func has(_ wanted: Derivation) -> Bool {
+        entries.contains {
+            $0.salt == wanted.salt && $0.iterations == wanted.iterations
+                && $0.secret.isSame(as: wanted.secret)
+        }
+    }
+
+    /// Keys that were not here and have been derived, wherever that was.
+    public mutating func put(_ keys: ScramKeys, for derivation: Derivation) {
+        let use = hits &+ misses
+        misses &+= 1
         if entries.count >= capacity, let oldest = entries.indices.min(by: { isOlder($0, than: $1) }) {
             entries.remove(at: oldest)
         }
-        entries.append(Entry(secret: secret, salt: salt, iterations: iterations, keys: keys, lastUse: use))
-        return keys
+        entries.append(
+            Entry(
+                secret: derivation.secret, salt: derivation.salt, iterations: derivation.iterations,
+                keys: keys, lastUse: use))
     }
 
     /// Forgets, and so wipes, everything.

@@ -83,6 +83,16 @@ public struct ServerAuth: Sendable {
         }
     }
 
+    /// What PBKDF2 has to run over for this body, if it has to.
+    public func derivation(for body: ByteView) -> Derivation? {
+        guard case .saslStarted(let prover) = phase, case .secret(let secret) = credential,
+            body.count <= ScramLimits.serverMessageBytes,
+            body.uint32(at: 0) == AuthenticationRequest.saslContinue.rawValue,
+            let first = prover.parse(serverFirst: body.slice(4))
+        else { return nil }
+        return Derivation(secret: secret, salt: first.salt, iterations: first.iterations)
+    }
+
     private mutating func sendPassword(into buffer: inout ByteBuffer) -> ServerAuthStep {
         switch credential {
         case .none:

@@ -95,6 +95,18 @@ public enum SyslogFacility: UInt8, Choice {
     public var name: ByteString { ByteString("\(self)") }
 }
 
+/// How log lines are written.
+public enum LogFormat: UInt8, Choice {
+    case text, json
+
+    public var name: ByteString {
+        switch self {
+        case .text: "text"
+        case .json: "json"
+        }
+    }
+}
+
 /// Which member of a host list a new server connection uses.
 public enum LoadBalanceHosts: UInt8, Choice {
     /// The next one each time.

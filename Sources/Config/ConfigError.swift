@@ -3,11 +3,19 @@ public import Primitives
 /// Why a file could not be read, in the system's words.
 public struct FileProblem: Error, Equatable, Sendable {
     public let reason: String
-    public init(_ reason: String) { self.reason = reason }
+    /// There is no such file.
+    public let isMissing: Bool
+    public init(_ reason: String, isMissing: Bool = false) {
+        self.reason = reason
+        self.isMissing = isMissing
+    }
 }
 
 /// Reads a whole file. The only way this target gets at files.
 public typealias FileReader = (_ path: ByteString) -> Result<ByteString, FileProblem>
+
+/// Names what is in a folder, without the folder's own name.
+public typealias FolderLister = (_ path: ByteString) -> Result<[ByteString], FileProblem>
 
 /// One thing that is wrong with a configuration: where, what was found, what belongs there.
 public struct ConfigError: Error, Equatable, Sendable {
@@ -16,6 +24,7 @@ public struct ConfigError: Error, Equatable, Sendable {
         case unknownSection, missingMainSection, valueWithoutSection
         case unknownSetting, badValue, notReloadable
         case brokenAuthFile, nameTooLong, secretTooLong
+        case badAccessRule, badIdentLine
     }
 
     public let kind: Kind
@@ -61,6 +70,8 @@ public struct ConfigError: Error, Equatable, Sendable {
         case .badValue: "invalid value \"\(found.quotable)\" for parameter \(setting.quotable)" + inFile
         case .notReloadable: "parameter \(setting.quotable) cannot be changed now"
         case .brokenAuthFile: "broken auth file" + place
+        case .badAccessRule: "could not parse hba config line" + place
+        case .badIdentLine: "could not parse ident config line" + place
         case .nameTooLong: "username too long in auth file" + place
         case .secretTooLong: "password too long in auth file" + place
         }

@@ -14,6 +14,10 @@ public struct DatabaseEntry: Equatable, Sendable {
     public var user: ByteString?
     /// Password of `user`.
     public var password: ByteString?
+    /// A program whose output is the password of whoever logs in to the server; run by /bin/sh.
+    public var passwordCommand: ByteString?
+    /// A file that holds this password.
+    public var passwordFile: ByteString?
     public var authUser: ByteString?
     public var authQuery: ByteString?
     public var authDbname: ByteString?
@@ -54,6 +58,9 @@ public struct DatabaseEntry: Equatable, Sendable {
             if try setPooling(pair) { continue }
             throw ConnectString.Problem(text: "unrecognized connection parameter: \(pair.key.quotable)")
         }
+        if passwordCommand != nil, passwordFile != nil {
+            throw ConnectString.Problem(text: "password_command and password_file: one of them, not both")
+        }
     }
 
     /// Sets what says where the server is and how to log in; `false` for any other key.
@@ -75,6 +82,8 @@ public struct DatabaseEntry: Equatable, Sendable {
                 throw ConnectString.Problem(text: "password too long: at most \(Limits.secretBytes) bytes")
             }
             password = pair.value
+        case "password_command": passwordCommand = pair.value
+        case "password_file": passwordFile = pair.value
         case "auth_user": authUser = pair.value
         case "auth_query": authQuery = pair.value
         case "auth_dbname": authDbname = pair.value
@@ -116,6 +125,8 @@ public struct DatabaseEntry: Equatable, Sendable {
     /// Takes over everything that a server connection, once made, does not depend on.
     private mutating func takePooling(of other: DatabaseEntry) {
         password = other.password
+        passwordCommand = other.passwordCommand
+        passwordFile = other.passwordFile
         authUser = other.authUser
         poolSize = other.poolSize
         minPoolSize = other.minPoolSize

@@ -129,6 +129,9 @@ extension GlobalSettings {
             "log_disconnections", \.logDisconnections, .flag,
             "Log closed connections with the reason."),
         Setting(
+            "log_format", \.logFormat, .choice(),
+            "How log lines are written: text, as PgBouncer's, or json, one object a line."),
+        Setting(
             "log_pooler_errors", \.logPoolerErrors, .flag,
             "Log the errors that the pooler itself sends to clients."),
         Setting(

@@ -81,6 +81,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var logConnections: Bool = true
     /// Log closed connections with the reason.
     public var logDisconnections: Bool = true
+    /// How log lines are written: text as PgBouncer's, or json, one object a line.
+    public var logFormat: LogFormat = .text
     /// Log the errors that the pooler itself sends to clients.
     public var logPoolerErrors: Bool = true
     /// Log a line of statistics every stats_period.

@@ -8,6 +8,8 @@ enum Limits {
     static let includeDepth = 10
     /// All files of one load together, so that files that include each other twice cannot grow without end.
     static let totalBytes = 67_108_864
+    /// Lines of an HBA or ident file.
+    static let accessRules = 100_000
     /// Problems collected before a load gives up.
     static let errors = 100
     /// What an error line quotes of a value.

@@ -22,25 +22,15 @@ enum NotYet {
         },
         Row(
             setting: "auth_type",
-            sentence: "this way to log in is not available yet; use scram-sha-256, md5 or trust"
+            sentence: "this way to log in is not available yet; use scram-sha-256, md5, hba or trust"
         ) {
             switch $0.global.authType {
-            case .cert, .hba, .ldap, .pam: true
-            case .any, .trust, .plain, .md5, .scramSHA256: false
+            case .cert, .ldap, .pam: true
+            case .any, .trust, .plain, .md5, .scramSHA256, .hba: false
             }
         },
         Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
             $0.global.soReuseport && !$0.peers.isEmpty
         },
     ]
-
-    /// `auth_user` is accepted, because everybody in auth_file gets in all the same; the log says what is
-    /// missing.
-    static let authQueryWarning =
-        "auth_query is not available yet: only the users in auth_file can log in, auth_user is not used"
-
-    static func needsAuthQuery(_ snapshot: Snapshot) -> Bool {
-        snapshot.global.authUser != nil || snapshot.databases.contains { $0.authUser != nil }
-            || snapshot.autoDatabase?.authUser != nil
-    }
 }

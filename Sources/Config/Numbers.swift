@@ -162,3 +162,11 @@ extension TimeSpan {
         return "\(text.prefix(exponent + 1)).\(text.dropFirst(exponent + 1))"
     }
 }
+
+extension TimeSpan {
+    /// A time as settings write it: seconds, or a number with a unit. `nil` for anything else.
+    public init?(setting text: ByteString) {
+        guard let span = Numbers.time(text) else { return nil }
+        self = span
+    }
+}

@@ -29,20 +29,24 @@ extension Snapshot {
     /// A user list that has never been there is only remarked on, as in PgBouncer. One that was read before
     /// (there are `previousSecrets`) and cannot be read now, or is broken, is an error like any other.
     public static func load(
-        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
+        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], networks: Networks? = nil,
+        list: FolderLister = { _ in .failure(FileProblem("folders cannot be read here")) }, read: FileReader
     ) -> Result<Loaded, ConfigErrors> {
-        let found = examine(path: path, previousSecrets: previousSecrets, read: read)
+        let found = examine(
+            path: path, previousSecrets: previousSecrets, networks: networks, list: list, read: read)
         if !found.errors.isEmpty { return .failure(ConfigErrors(errors: found.errors)) }
         return .success(Loaded(snapshot: found.snapshot, notices: found.notices))
     }
 
     /// Reads the same files, and goes on behind what is wrong.
     public static func examine(
-        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], read: FileReader
+        path: ByteString, previousSecrets: [ByteString: ByteString] = [:], networks: Networks? = nil,
+        list: FolderLister = { _ in .failure(FileProblem("folders cannot be read here")) }, read: FileReader
     ) -> Examined {
         var loader = Loader(path: path)
         loader.understand(IniFile.read(path, with: read))
         loader.readSecrets(previousSecrets, read)
+        loader.readAccessRules(networks, read, list)
         let snapshot = loader.snapshot
         loader.refuseMissing(snapshot)
         return Examined(
@@ -62,6 +66,7 @@ private struct Loader {
     private var users: [UserEntry] = []
     private var peers: [PeerEntry] = []
     private var secrets: [ByteString: ByteString] = [:]
+    private var access = AccessRules()
     /// The lines that count, for errors found only when everything is known.
     private var settingLines: [ByteString: IniFile.Entry] = [:]
     var origins = Snapshot.Origins()
@@ -74,7 +79,7 @@ private struct Loader {
     var snapshot: Snapshot {
         Snapshot(
             global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
-            secrets: secrets)
+            secrets: secrets, access: access)
     }
 
     mutating func understand(_ ini: IniFile) {
@@ -193,12 +198,26 @@ private struct Loader {
         }
     }
 
+    /// The files are read whenever they are named and there, so that SET auth_type finds their rules in
+    /// force.
+    mutating func readAccessRules(_ networks: Networks?, _ read: FileReader, _ list: FolderLister) {
+        guard !global.authHBAFile.isEmpty else { return }
+        withoutActuallyEscaping(read) { read in
+            withoutActuallyEscaping(list) { list in
+                let files = FolderReader(read: read, list: list)
+                do throws(ConfigError) {
+                    access = try AccessRules.load(
+                        hba: global.authHBAFile, ident: global.authIdentFile, networks: networks, files)
+                } catch {
+                    if global.authType == .hba { errors.append(error) }
+                }
+            }
+        }
+    }
+
     mutating func refuseMissing(_ snapshot: Snapshot) {
         for row in NotYet.rows where row.applies(snapshot) {
             if let line = settingLines[row.setting] { refuse(line, row.sentence) }
-        }
-        if NotYet.needsAuthQuery(snapshot) {
-            notices.append(ConfigNotice(level: .warning, text: NotYet.authQueryWarning))
         }
     }
 }

@@ -18,6 +18,8 @@ public final class Snapshot: Sendable {
     public let peers: [PeerEntry]
     /// What auth_file says: user names and their secrets.
     public let secrets: [ByteString: ByteString]
+    /// What auth_hba_file and auth_ident_file say; nobody gets in by an empty list.
+    public let access: AccessRules
 
     private let databasePlaces: [ByteString: Int]
     private let userPlaces: [ByteString: Int]
@@ -26,7 +28,7 @@ public final class Snapshot: Sendable {
     public init(
         global: GlobalSettings = GlobalSettings(), databases: [DatabaseEntry] = [],
         autoDatabase: DatabaseEntry? = nil, users: [UserEntry] = [], peers: [PeerEntry] = [],
-        secrets: [ByteString: ByteString] = [:]
+        secrets: [ByteString: ByteString] = [:], access: AccessRules = AccessRules()
     ) {
         self.global = global
         self.databases = Self.sorted(databases, by: \.name)
@@ -34,6 +36,7 @@ public final class Snapshot: Sendable {
         self.users = Self.sorted(users, by: \.name)
         self.peers = Self.sorted(peers, by: \.id)
         self.secrets = secrets
+        self.access = access
         databasePlaces = Self.places(self.databases.map(\.name))
         userPlaces = Self.places(self.users.map(\.name))
     }
@@ -51,7 +54,7 @@ public final class Snapshot: Sendable {
     public func with(global: GlobalSettings) -> Snapshot {
         Snapshot(
             global: global, databases: databases, autoDatabase: autoDatabase, users: users, peers: peers,
-            secrets: secrets)
+            secrets: secrets, access: access)
     }
 
     /// A copy with one setting changed, for `SET` on the console.

@@ -8,6 +8,10 @@ public struct UserEntry: Equatable, Sendable {
     public var poolSize: Int?
     public var reservePoolSize: Int?
     public var poolMode: PoolMode?
+    /// A program whose output is this user's password on servers; run by /bin/sh.
+    public var passwordCommand: ByteString?
+    /// A file that holds this password.
+    public var passwordFile: ByteString?
     /// Never 0.
     public var maxUserConnections: Int?
     /// Never 0.
@@ -36,6 +40,8 @@ public struct UserEntry: Equatable, Sendable {
             switch pair.key {
             case "pool_size": poolSize = try value.count()
             case "reserve_pool_size": reservePoolSize = try value.count()
+            case "password_command": passwordCommand = pair.value
+            case "password_file": passwordFile = pair.value
             case "pool_mode": poolMode = try value.choice("pool mode")
             case "max_user_connections": maxUserConnections = try value.count(least: 1)
             case "max_user_client_connections": maxUserClientConnections = try value.count(least: 1)
@@ -47,6 +53,9 @@ public struct UserEntry: Equatable, Sendable {
             default:
                 throw ConnectString.Problem(text: "unrecognized user parameter: \(pair.key.quotable)")
             }
+        }
+        if passwordCommand != nil, passwordFile != nil {
+            throw ConnectString.Problem(text: "password_command and password_file: one of them, not both")
         }
     }
 }

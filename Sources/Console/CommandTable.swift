@@ -1,3 +1,4 @@
+import Config
 import Primitives
 import Session
 
@@ -49,12 +50,13 @@ enum Command {
     case showParameter(FakeParameter)
     case ignoreParameter
     case set(key: ByteString, value: ByteString)
-    case order(any OrderCommand.Type, argument: ByteString)
+    case order(any OrderCommand.Type, argument: ByteString, timeout: TimeSpan? = nil)
     case select(SelectStatement)
     case configDiff
     case courtesy(Courtesy)
 
-    /// Finds the command of a text. `declared` are the types that Parse gave its parameters, if it may have any.
+    /// Finds the command of a text. `declared` are the types that Parse gave its parameters, if it may have
+    /// any.
     static func read(_ text: ByteString, declared: [SQLType?]? = nil) -> Result<Command, ConsoleError> {
         if let courtesy = Courtesy(text) { return .success(.courtesy(courtesy)) }
         switch CommandText(text) {
@@ -77,8 +79,41 @@ enum Command {
         case .tooLong:
             return startsAsSelect(text) ? select(text, declared) : .failure(.init(.badArguments))
         case .invalid:
-            return startsAsSelect(text) ? select(text, declared) : .failure(.init(.invalidCommand(text)))
+            if startsAsSelect(text) { return select(text, declared) }
+            return timed(text).map { .success($0) } ?? .failure(.init(.invalidCommand(text)))
         }
+    }
+
+    /// `COMMAND [argument] TIMEOUT n`: seconds, or a time in quotes with its unit.
+    private static func timed(_ text: ByteString) -> Command? {
+        guard text.count <= Limits.courtesyBytes, var tokens = try? SQLLexer.tokens(of: text).dropLast()
+        else {
+            return nil
+        }
+        if tokens.last?.kind == .symbol(.semicolon) { tokens = tokens.dropLast() }
+        guard tokens.count == 3 || tokens.count == 4, tokens[tokens.count - 2].isWord("timeout"),
+            case .word(let word) = tokens[0].kind
+        else { return nil }
+        let span: TimeSpan?
+        switch tokens[tokens.count - 1].kind {
+        case .number(let number), .string(let number): span = TimeSpan(setting: number)
+        case .word, .quoted, .parameter, .symbol, .end: span = nil
+        }
+        var argument: ByteString = ""
+        if tokens.count == 4 {
+            switch tokens[1].kind {
+            case .word(let name), .quoted(let name): argument = name
+            case .number, .string, .parameter, .symbol, .end: return nil
+            }
+        }
+        guard let span, argument.count <= Limits.argumentBytes else { return nil }
+        for order in CommandTable.orders
+        where order.takesTimeout && ByteString(order.words).equalsIgnoringASCIICase(word)
+            && order.accepts(argument)
+        {
+            return .order(order, argument: argument, timeout: span)
+        }
+        return nil
     }
 
     private static func startsAsSelect(_ text: ByteString) -> Bool {
@@ -123,7 +158,7 @@ enum Command {
         switch self {
         case .show, .showParameter, .ignoreParameter, .select, .courtesy: .everybody
         case .set, .configDiff: .admins
-        case .order(let order, _): order.audience
+        case .order(let order, _, _): order.audience
         }
     }
 }

@@ -2,8 +2,8 @@ import Config
 import Primitives
 import Session
 
-/// `CONFIG DIFF`: what a RELOAD would change, without doing it. Not in the table of SHOWs: it reads files, so it
-/// is for admins, and a broken file is its error.
+/// `CONFIG DIFF`: what a RELOAD would change, without doing it. Not in the table of SHOWs: it reads files, so
+/// it is for admins, and a broken file is its error.
 enum ConfigDiff {
     private struct Row {
         let section: ByteString

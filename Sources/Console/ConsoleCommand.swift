@@ -1,3 +1,4 @@
+import Config
 import Engine
 import Primitives
 import Session
@@ -58,6 +59,8 @@ protocol OrderCommand: Sendable {
     static var usage: String { get }
     static var doc: String { get }
     static var audience: Audience { get }
+    /// Whether `TIMEOUT n` may stand behind it.
+    static var takesTimeout: Bool { get }
     /// Whether this can be its argument at all; otherwise the text is no command.
     static func accepts(_ argument: ByteString) -> Bool
     /// Does it; who may do it has been checked.
@@ -68,6 +71,7 @@ protocol OrderCommand: Sendable {
 extension OrderCommand {
     static var usage: String { "" }
     static var audience: Audience { .admins }
+    static var takesTimeout: Bool { false }
     static func accepts(_ argument: ByteString) -> Bool { true }
 }
 
@@ -76,6 +80,8 @@ struct Call {
     let client: ClientID
     /// Empty when there was none.
     let argument: ByteString
+    /// Longest wait; `nil` waits for ever.
+    let timeout: TimeSpan?
     let now: Instant
     /// What the desk remembers from command to command.
     var memory: Memory
@@ -123,6 +129,23 @@ extension Refusal {
     static var reloadFailed: Refusal {
         .console("RELOAD failed, see logs for additional details", state: "F0000")
     }
+    /// The obstacles stand one a line in the detail, as many as fit.
+    static func timedOut(_ wait: ConsoleWait, after span: TimeSpan, _ obstacles: [ByteString]) -> Refusal {
+        let (word, hint): (String, ByteString) =
+            switch wait {
+            case .pause: ("PAUSE", "KILL_CLIENT ends a client that is in the way.")
+            case .close: ("WAIT_CLOSE", "The servers are closed as soon as they are released.")
+            case .shutdown: ("SHUTDOWN", "The shutdown goes on. KILL_CLIENT ends a client, SHUTDOWN all.")
+            case .reload: ("RELOAD", "The reload goes on.")
+            }
+        var lines = obstacles.prefix(Limits.obstacles).map(\.bytes)
+        let rest = obstacles.count - lines.count
+        if rest > 0 { lines.append(Array("and \(rest) more".utf8)) }
+        return .console(
+            ByteString("\(word) has waited for \(span.shortSeconds)s and gives up"), state: "57014",
+            detail: ByteString(Array(lines.joined(separator: [0x0A]))), hint: hint)
+    }
+
     /// Quotes what was asked for, as far as it fits.
     static func invalidCommand(_ text: ByteString) -> Refusal {
         var length = min(text.count, Limits.quotedBytes)

@@ -197,7 +197,8 @@ extension ConsoleDesk {
         case (.ignoreParameter, .fresh), (.set, .fresh), (.order, .fresh), (.courtesy, .fresh):
             visitors[client]?.portals[name]?.progress = .finished
             let outcome = give(portal.command, client, on: &switchboard, now: now, into: &actions)
-            finish(outcome, client, .extended, on: &switchboard, now: now, into: &actions)
+            let timeout = portal.command.timeout(from: now)
+            finish(outcome, client, .extended, timeout: timeout, on: &switchboard, now: now, into: &actions)
         case (.ignoreParameter, _), (.set, _), (.order, _), (.courtesy, _):
             return .failure(
                 .init(state: "55000", ByteString("portal \"").appending(name), "\" cannot be run"))

@@ -19,6 +19,8 @@ package struct ConsoleDesk: ~Copyable {
     package var clock: WallClock
     var visitors: [ClientID: Visitor] = [:]
     var memory = Memory()
+    /// When a command that waits gives up; it may be of one that has been answered meanwhile.
+    package private(set) var nextDeadline: Instant?
     /// Reads what a reload of this file would put in force.
     private let preview: ConfigurationPreview
 
@@ -142,7 +144,8 @@ package struct ConsoleDesk: ~Copyable {
             }
         case .ignoreParameter, .set, .order, .courtesy:
             let outcome = give(command, client, on: &switchboard, now: now, into: &actions)
-            finish(outcome, client, .simple, on: &switchboard, now: now, into: &actions)
+            let timeout = command.timeout(from: now)
+            finish(outcome, client, .simple, timeout: timeout, on: &switchboard, now: now, into: &actions)
         }
     }
 
@@ -201,8 +204,8 @@ package struct ConsoleDesk: ~Copyable {
             return .noticed("SET ignored", detail: nil, tag: "SET")
         case .set(let key, let value):
             return SetCommand.run(key: key, value: value, now: now, on: &switchboard, into: &actions)
-        case .order(let order, let argument):
-            var call = Call(client: client, argument: argument, now: now, memory: memory)
+        case .order(let order, let argument, let timeout):
+            var call = Call(client: client, argument: argument, timeout: timeout, now: now, memory: memory)
             let outcome = order.run(&call, on: &switchboard, into: &actions)
             memory = call.memory
             return outcome
@@ -211,8 +214,8 @@ package struct ConsoleDesk: ~Copyable {
 
     /// Tells the client what its command came to.
     mutating func finish(
-        _ outcome: Outcome, _ client: ClientID, _ manner: Visitor.Manner, on switchboard: inout Switchboard,
-        now: Instant, into actions: inout ActionList
+        _ outcome: Outcome, _ client: ClientID, _ manner: Visitor.Manner, timeout: Visitor.Timeout? = nil,
+        on switchboard: inout Switchboard, now: Instant, into actions: inout ActionList
     ) {
         // KILL_CLIENT may have been meant for this very client.
         guard switchboard.isConsole(client) else { return }
@@ -225,7 +228,8 @@ package struct ConsoleDesk: ~Copyable {
             }
             complete(tag, client, manner, into: &actions)
         case .waits(let wait):
-            visitors[client, default: Visitor()].waiting = (wait, manner)
+            visitors[client, default: Visitor()].waiting = (wait, manner, timeout)
+            if let timeout { nextDeadline = min(nextDeadline ?? timeout.at, timeout.at) }
             switchboard.consoleIsBusy(client, into: &actions)
         case .failed(let refusal):
             fail(ConsoleError(refusal), client, manner, on: &switchboard, into: &actions)
@@ -271,10 +275,19 @@ package struct ConsoleDesk: ~Copyable {
         _ news: ConsoleNews, on switchboard: inout Switchboard, now: Instant, into actions: inout ActionList
     ) {
         let client = news.client
-        guard switchboard.isConsole(client), let (wait, manner) = visitors[client]?.waiting, wait == news.wait
+        guard switchboard.isConsole(client), let (wait, manner, _) = visitors[client]?.waiting,
+            wait == news.wait
         else { return }
         visitors[client]?.waiting = nil
         let outcome = outcome(of: news, on: &switchboard, now: now, into: &actions)
+        resolve(outcome, client, manner, on: &switchboard, now: now, into: &actions)
+    }
+
+    /// A command that waited is answered, and then what its client has said meanwhile.
+    private mutating func resolve(
+        _ outcome: Outcome, _ client: ClientID, _ manner: Visitor.Manner, on switchboard: inout Switchboard,
+        now: Instant, into actions: inout ActionList
+    ) {
         finish(outcome, client, manner, on: &switchboard, now: now, into: &actions)
         let backlog = visitors[client]?.backlog ?? []
         visitors[client]?.backlog = []
@@ -303,6 +316,32 @@ package struct ConsoleDesk: ~Copyable {
             return .failed(.canceledCommand)
         case (.failed, .pause), (.failed, .close), (.failed, .shutdown): return .failed("command failed")
         }
+    }
+
+    /// `nextDeadline` has come: commands that have waited as long as they may say what is in their way.
+    package mutating func deadlinePassed(
+        _ switchboard: inout Switchboard, now: Instant, into actions: inout ActionList
+    ) {
+        guard let due = nextDeadline, due <= now else { return }
+        for client in visitors.keys where !switchboard.isConsole(client) { visitors[client] = nil }
+        // In the order of the log's numbers, so that a run can be repeated.
+        for client in visitors.keys.sorted(by: { $0.handle.slot < $1.handle.slot }) {
+            guard switchboard.isConsole(client), let (wait, manner, limit) = visitors[client]?.waiting,
+                let timeout = limit,
+                timeout.at <= now
+            else { continue }
+            visitors[client]?.waiting = nil
+            let obstacles = switchboard.obstacles(to: wait, now: now)
+            switchboard.stopWaiting(client)
+            if case .pause(let database) = wait,
+                !visitors.values.contains(where: { $0.waiting?.wait == wait })
+            {
+                unpause(database, on: &switchboard, now: now, into: &actions)
+            }
+            let refusal = Refusal.timedOut(wait, after: timeout.span, obstacles)
+            resolve(.failed(refusal), client, manner, on: &switchboard, now: now, into: &actions)
+        }
+        nextDeadline = visitors.values.compactMap { $0.waiting?.timeout?.at }.min()
     }
 
     /// A PAUSE that is cancelled while it waits is lifted, unless the pooler is ending anyway.

@@ -92,6 +92,12 @@ extension Command {
         }
     }
 
+    /// When its wait is over, counted from now.
+    func timeout(from now: Instant) -> Visitor.Timeout? {
+        guard case .order(_, _, let span?) = self else { return nil }
+        return Visitor.Timeout(at: now + span, span: span)
+    }
+
     /// Types of its parameters by number: what Parse declared, and what we have found out beyond that.
     func parameters(_ declared: [UInt32]) -> [UInt32] {
         guard case .select(let select) = self else { return [] }

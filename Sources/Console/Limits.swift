@@ -11,10 +11,12 @@ enum Limits {
     static let portals = 32
     /// Names of statements and portals that are remembered, in bytes.
     static let nameBytes = 1024
+    /// What a time-out tells of that is in the way.
+    static let obstacles = 20
     /// Longest text that can be a courtesy of a driver, in bytes.
     static let courtesyBytes = 200
-    /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how many
-    /// items, aggregates and parameters it has.
+    /// A SELECT: its text in bytes, parentheses inside one another, steps of all its expressions, and how
+    /// many items, aggregates and parameters it has.
     static let selectBytes = 32 * 1024
     static let selectDepth = 50
     static let selectSteps = 4000

@@ -13,6 +13,12 @@ struct Visitor {
         case extended
     }
 
+    /// When a command that waits gives up, and after which time that is.
+    struct Timeout {
+        let at: Instant
+        let span: TimeSpan
+    }
+
     /// A prepared statement is a command that was understood: nothing of its text is kept.
     struct Statement {
         let command: Command
@@ -37,7 +43,7 @@ struct Visitor {
     /// What ReadyForQuery says. Nothing here can be rolled back, so an error spoils no transaction.
     var status = TransactionStatus.idle
     /// The command that has not been answered yet.
-    var waiting: (wait: ConsoleWait, manner: Manner)?
+    var waiting: (wait: ConsoleWait, manner: Manner, timeout: Timeout?)?
     /// Messages that came behind it.
     var backlog: [ConsoleMessage] = []
     var statements: [ByteString: Statement] = [:]

@@ -32,4 +32,19 @@ protocol EngineSeam: ~Copyable {
     /// What the driver needs of the configuration, when a console command has changed it since this was asked
     /// last.
     mutating func takeChangedSettings() -> ProcessSettings?
+
+    /// Work for the helpers' threads; asked after each event.
+    var hasSideJobs: Bool { get }
+    mutating func takeSideJobs() -> [NumberedSideJob]
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList)
+}
+
+/// An engine without such work.
+extension EngineSeam where Self: ~Copyable {
+    var hasSideJobs: Bool { false }
+    mutating func takeSideJobs() -> [NumberedSideJob] { [] }
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {}
 }

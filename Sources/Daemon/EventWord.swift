@@ -6,6 +6,7 @@ enum EventWord {
     case link(LinkID)
     case signals
     case resolver
+    case helpers
     case listener(Int)
     case lingering(place: Int, stamp: UInt16)
 
@@ -23,6 +24,7 @@ enum EventWord {
         case 2: self = .resolver
         case 3: self = .listener(place)
         case 4: self = .lingering(place: place, stamp: UInt16(truncatingIfNeeded: word >> 40))
+        case 5: self = .helpers
         default: return nil
         }
     }
@@ -32,6 +34,7 @@ enum EventWord {
         case .link(let link): link.packed
         case .signals: 1 << Self.kindShift
         case .resolver: 2 << Self.kindShift
+        case .helpers: 5 << Self.kindShift
         case .listener(let place): 3 << Self.kindShift | UInt64(place)
         case .lingering(let place, let stamp):
             4 << Self.kindShift | UInt64(stamp) << 40 | UInt64(place)

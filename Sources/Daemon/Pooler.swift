@@ -1,6 +1,7 @@
 import Config
 import Console
 import Engine
+import EventLoop
 import Primitives
 
 /// The switchboard and the console beside it: what a worker drives.
@@ -9,11 +10,14 @@ struct Pooler: ~Copyable, EngineSeam {
     private var desk: ConsoleDesk
     /// What the driver knows of.
     private var known: Snapshot
+    /// When the period began whose predecessor the service manager knows of.
+    private var statsPeriodStart: Instant
 
     init(
         _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview
     ) {
         known = switchboard.snapshot
+        statsPeriodStart = switchboard.statsPeriodStart
         self.switchboard = switchboard
         desk = ConsoleDesk(clock: clock, preview: preview)
     }
@@ -57,6 +61,11 @@ struct Pooler: ~Copyable, EngineSeam {
 
     mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
         switchboard.deadlinePassed(now: now, into: &actions)
+        desk.deadlinePassed(&switchboard, now: now, into: &actions)
+        if switchboard.statsPeriodStart != statsPeriodStart {
+            statsPeriodStart = switchboard.statsPeriodStart
+            ServiceManager.tell(ServiceManager.status(switchboard.statsText))
+        }
     }
 
     mutating func reloaded(
@@ -74,7 +83,19 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.signalled(order, now: now, into: &actions)
     }
 
-    var nextDeadline: Instant? { switchboard.nextDeadline }
+    var hasSideJobs: Bool { switchboard.hasSideJobs }
+    mutating func takeSideJobs() -> [NumberedSideJob] { switchboard.takeSideJobs() }
+
+    mutating func sideJobDone(
+        _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.sideJobDone(number, result, now: now, into: &actions)
+    }
+
+    var nextDeadline: Instant? {
+        guard let desk = desk.nextDeadline else { return switchboard.nextDeadline }
+        return min(desk, switchboard.nextDeadline ?? desk)
+    }
     var hasConsoleWork: Bool { switchboard.hasConsoleWork }
 
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {

@@ -1,3 +1,4 @@
+import CLinux
 import Config
 import EventLoop
 import Primitives
@@ -20,6 +21,7 @@ struct ProcessSettings: Sendable {
     var logFile: ByteString = ""
     var pidFile: ByteString = ""
     var user: ByteString = ""
+    var logFormat = EventLoop.LogFormat.text
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
@@ -63,6 +65,11 @@ extension ProcessSettings {
         logFile = global.logfile
         pidFile = global.pidfile
         user = global.user ?? ""
+        logFormat =
+            switch global.logFormat {
+            case .text: .text
+            case .json: .json
+            }
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
@@ -92,7 +99,9 @@ final class ConfigurationSource {
     /// stays as it was at the start.
     func load(_ path: ByteString = "") -> LoadedConfiguration {
         let path = path.isEmpty ? arguments.configuration : path
-        let loaded = Snapshot.load(path: path, previousSecrets: current?.secrets ?? [:], read: Self.read)
+        let loaded = Snapshot.load(
+            path: path, previousSecrets: current?.secrets ?? [:], networks: Interfaces.networks(),
+            list: Interfaces.list, read: Self.read)
         switch loaded {
         case .failure(let errors):
             return .refused(errors.errors.map { ByteString($0.text) })
@@ -118,19 +127,25 @@ final class ConfigurationSource {
 
     /// Everything there is to say about the files, whether they are good or not.
     func examine() -> Snapshot.Examined {
-        Snapshot.examine(path: arguments.configuration, read: Self.read)
+        Snapshot.examine(
+            path: arguments.configuration, networks: Interfaces.networks(), list: Interfaces.list,
+            read: Self.read)
     }
 
     /// What a reload of this file would put in force; nothing changes.
     func preview(_ path: ByteString) -> Result<Snapshot, ConfigErrors> {
         let path = path.isEmpty ? arguments.configuration : path
-        return Snapshot.load(path: path, previousSecrets: current?.secrets ?? [:], read: Self.read)
-            .map { withCommandLine($0.snapshot, path) }
+        return Snapshot.load(
+            path: path, previousSecrets: current?.secrets ?? [:], networks: Interfaces.networks(),
+            list: Interfaces.list, read: Self.read
+        ).map { withCommandLine($0.snapshot, path) }
     }
 
     private static func read(_ path: ByteString) -> Result<ByteString, FileProblem> {
         let (bytes, error) = Files.read(path)
-        guard let bytes else { return .failure(FileProblem(errorText(error).lossyText)) }
+        guard let bytes else {
+            return .failure(FileProblem(errorText(error).lossyText, isMissing: error == linux_not_found))
+        }
         return .success(bytes)
     }
 }

@@ -90,9 +90,10 @@ package enum Program {
             throw error
         }
         defer { pidfile.remove() }
-        let facts = ProcessFacts(
+        var facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
             startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
+        facts.hasHelpers = true
         let switchboard = Switchboard(
             snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
         let zone = SystemTime.zone()
@@ -152,6 +153,7 @@ package enum Program {
     }
 
     private static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
+        log.format = settings.logFormat
         if settings.usesSyslog {
             log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility)
         }

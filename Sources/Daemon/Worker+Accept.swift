@@ -98,6 +98,7 @@ extension Worker where Engine: ~Copyable {
             listeners.deferAccept(fresh.deferAccept)
         }
         settings.logFile = fresh.logFile
+        log.format = fresh.logFormat
         resolver.lifetime = fresh.nameLifetime
         resolver.missingLifetime = fresh.missingNameLifetime
         if fresh.usesSyslog {

@@ -12,6 +12,7 @@ extension Worker where Engine: ~Copyable {
     mutating func carryOut(from bytes: ByteView) {
         perform(from: bytes)
         serveConsole()
+        if engine.hasSideJobs { helpers.give(engine.takeSideJobs()) }
     }
 
     @inline(__always)

@@ -25,6 +25,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let poller: Poller
     let signals: Signals
     let resolver: Resolver
+    let helpers: Helpers
     let receiveRoom: UnsafeMutableRawPointer
     /// Reads the configuration again, from this file.
     let reload: (ByteString) -> LoadedConfiguration
@@ -43,7 +44,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
         reload: @escaping (ByteString) -> LoadedConfiguration
     ) {
-        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver() else { return nil }
+        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(),
+            let helpers = Helpers()
+        else { return nil }
         self.engine = engine
         self.settings = settings
         self.log = log
@@ -51,10 +54,12 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         self.poller = poller
         self.signals = signals
         self.resolver = resolver
+        self.helpers = helpers
         now = MonotonicClock.now()
         receiveRoom = .allocate(byteCount: Self.receiveBytes, alignment: 64)
         self.poller.add(self.signals.descriptor, .readable, word: EventWord.signals.word)
         self.poller.add(self.resolver.descriptor, .readable, word: EventWord.resolver.word)
+        self.poller.add(self.helpers.descriptor, .readable, word: EventWord.helpers.word)
     }
 
     deinit { receiveRoom.deallocate() }
@@ -98,6 +103,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
             lingering.handle(place, stamp, event.what, room: receiveRoom, poller, &blocks, now)
         case .signals: takeSignals()
         case .resolver: resolver.work()
+        case .helpers: takeHelp()
         case nil: return
         }
     }
@@ -173,6 +179,16 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         if let deadline = lingering.nextDeadline, deadline <= now { lingering.sweep(&blocks, now) }
         if let deadline = listeners.resumeAt, deadline <= now { listeners.resume(poller) }
         if !openings.isEmpty, let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
+    }
+
+    // MARK: Helpers
+
+    private mutating func takeHelp() {
+        for (number, result) in helpers.takeResults() {
+            actions.removeAll()
+            engine.sideJobDone(number, result, now: now, into: &actions)
+            carryOut()
+        }
     }
 
     // MARK: Signals

@@ -149,6 +149,13 @@ public struct PoolRecord: ~Copyable {
     public var welcome: Welcome?
     /// Why the last login failed, while `pace` says that it did.
     public var failure: Refusal?
+    /// Lookups in line for a server that no client has used, first come first; they go before clients.
+    var lookups: [LookupID] = []
+    /// Lookups that its servers are at work on.
+    var runningLookups = 0
+    /// What its servers log in with when the user is not in auth_file, from the last login of a client.
+    var lookedUp: Secret?
+    var lookedUpKeys: ScramKeys?
     public var counters = PoolCounters()
     /// The counters when the last period began, and what the last whole period came to.
     public var atPeriodStart = PoolCounters()
@@ -224,4 +231,19 @@ public enum Limits {
     public static let cancelsPerPoolSize = 2
     /// How often upkeep (minimum sizes, dynamic databases) looks around.
     public static let upkeepPeriod = TimeSpan.milliseconds(333)
+    /// A program that is to print a password may take this long.
+    public static let passwordCommandTime = TimeSpan.seconds(10)
+    /// A password that a program printed or a file held is asked for again, in the background, when it is
+    /// this old and used; and it is used no longer than this. Tokens of clouds live for at least 15 minutes.
+    public static let passwordRefreshAge = TimeSpan.seconds(300)
+    public static let passwordLifetime = TimeSpan.seconds(600)
+    /// How long an answer of auth_query counts for other logins of the same user. A login that fails against
+    /// it ends it at once.
+    public static let lookupLifetime = TimeSpan.seconds(2)
+    /// Answers of auth_query that are remembered at once.
+    public static let rememberedLookups = 1024
+    /// Longest message of an answer to auth_query, in bytes: a row with the longest secret fits.
+    public static let lookupMessageBytes = 128 * 1024
+    /// Longest secret that auth_query may answer with, in bytes; as in auth_file.
+    public static let lookedUpSecretBytes = 65_530
 }

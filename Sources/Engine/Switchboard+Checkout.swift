@@ -223,6 +223,9 @@ extension Switchboard {
         guard servers[server].isFree else {
             return closeServer(server, because: "idle server got dirty", now: now, into: &actions)
         }
+        if mayLend(pool), !pools[pool].lookups.isEmpty, serveLookup(on: server, now: now, into: &actions) {
+            return
+        }
         if mayLend(pool), let client = nextInLine(of: pool) {
             if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }
             return
@@ -321,6 +324,7 @@ extension Switchboard {
         }
         letGoOfServer(client, now: now, into: &actions)
         leaveLine(client)
+        leaveLookup(client)
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
         if clients[client].phase == .console { forgetConsole(client) }

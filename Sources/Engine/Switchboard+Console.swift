@@ -1,3 +1,4 @@
+import Pool
 package import Primitives
 package import Session
 
@@ -44,6 +45,64 @@ extension Switchboard {
             else { return nil }
             return (asker, pool)
         }
+    }
+
+    /// The client's command does not wait any longer; what it asked for goes on all the same.
+    package mutating func stopWaiting(_ client: ClientID) { consoleWaits.removeAll { $0.client == client } }
+
+    /// Shuts down while the client waits for the end, and is itself not waited for.
+    package mutating func shutDown(
+        _ how: ShutdownMode, for client: ClientID, now: Instant, into actions: inout ActionList
+    ) {
+        consoleWaits.append((client, .shutdown))
+        shutDown(how, now: now, into: &actions)
+    }
+
+    /// What a waiting command waits for, one sentence each.
+    package func obstacles(to wait: ConsoleWait, now: Instant) -> [ByteString] {
+        switch wait {
+        case .pause(let database):
+            return serverIDs.compactMap { server in
+                guard database == nil || pools[servers[server].pool].database == database else { return nil }
+                return switch roster.state(server) {
+                case .active, .testing: obstacle(server, now: now)
+                case .idle, .opening, .cancelling, nil: nil
+                }
+            }
+        case .close(let database):
+            return serverIDs.compactMap { server in
+                guard database == nil || pools[servers[server].pool].database == database else { return nil }
+                return servers[server].retirement == nil ? nil : obstacle(server, now: now)
+            }
+        case .shutdown where shutdown == .waitForServers:
+            return serverIDs.map { obstacle($0, now: now) }
+        case .shutdown:
+            return clientIDs.compactMap { client in
+                consoleWaits.contains { $0.client == client && $0.wait == .shutdown } ? nil : obstacle(client)
+            }
+        case .reload:
+            return []
+        }
+    }
+
+    private func obstacle(_ server: ServerID, now: Instant) -> ByteString {
+        let pool = servers[server].pool
+        let name = databases[pools[pool].database].name.appending("/").appending(users[pools[pool].user].name)
+        var text = ByteString("server ").appending(name)
+        if servers[server].processID > 0 {
+            text = text.appending(ByteString(" with process \(servers[server].processID)"))
+        }
+        guard let client = servers[server].client else { return text.appending(" is busy on its own") }
+        let since = now.since(clients[client].requestAt).wholeSeconds
+        return text.appending(" works for ").appending(obstacle(client))
+            .appending(ByteString(", whose last request was \(since)s ago"))
+    }
+
+    private func obstacle(_ client: ClientID) -> ByteString {
+        let user = clients[client].user.map { users[$0].name } ?? "(nouser)"
+        let address = clients[client].peer.text(local: clients[client].local)
+        return ByteString("client \(clients[client].number), ").appending(user).appending("@").appending(
+            address)
     }
 
     /// These waiting commands will never be done: their clients are told so.

@@ -27,6 +27,9 @@ extension Switchboard {
         let old = snapshot
         snapshot = new
         adopt(new, now: now)
+        forgetAnsweredLookups()
+        dropPasswords()
+        if new.global.statsPeriod != old.global.statsPeriod { armStats(from: statsPeriodStart) }
         retarget(SnapshotDiff(from: old, to: new), now: now, into: &actions)
         for pool in poolIDs where pool != consolePool {
             pools[pool].settings = PoolSettings(
@@ -337,7 +340,7 @@ extension Switchboard {
             mode = .paused
             for client in clientIDs
             where clients.contains(client) && clients[client].phase == .waiting
-                || clients[client].phase == .awaitingWelcome
+                || clients[client].phase == .awaitingWelcome || clients[client].login?.lookup != nil
             {
                 refuse(client, .serverShutdown, now: now, into: &actions)
             }
@@ -347,7 +350,9 @@ extension Switchboard {
     }
 
     mutating func clientLeft(now: Instant, into actions: inout ActionList) {
-        guard shutdown == .waitForClients, clients.count == 0, !isExiting else { return }
+        // Who waits for the end on the console is not waited for.
+        let waiting = consoleWaits.reduce(0) { $0 + ($1.wait == .shutdown ? 1 : 0) }
+        guard shutdown == .waitForClients, clients.count == waiting, !isExiting else { return }
         isExiting = true
         log(.log, "client connections dropped, exiting", into: &actions)
         actions.append(.exit)

@@ -11,7 +11,16 @@ extension Switchboard {
         _ name: ByteString, now: Instant, into actions: inout ActionList
     ) -> DatabaseID? {
         if let known = name.withView({ databaseNames.value($0) }) {
-            return databases[known].isRemoved || name == Self.consoleName ? nil : known
+            if name == Self.consoleName { return nil }
+            guard databases[known].isRemoved else { return known }
+            // Its line is gone, and `*` covers the name now.
+            guard var entry = snapshot.autoDatabase else { return nil }
+            entry.name = name
+            databases[known].entry = entry
+            databases[known].isAutomatic = true
+            databases[known].isRemoved = false
+            refreshSettings(of: known)
+            return known
         }
         guard var entry = snapshot.autoDatabase else { return nil }
         entry.name = name
@@ -20,6 +29,13 @@ extension Switchboard {
         _ = name.withView { databaseNames.set($0, to: database) }
         log(.log, ByteString("registered new auto-database: ").appending(name), into: &actions)
         return database
+    }
+
+    private mutating func refreshSettings(of database: DatabaseID) {
+        for pool in poolIDs(of: database) {
+            pools[pool].settings = PoolSettings(
+                snapshot, database: databases[database].entry, user: users[pools[pool].user].name)
+        }
     }
 
     mutating func findUser(_ name: ByteString) -> UserID? {

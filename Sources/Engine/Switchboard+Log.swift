@@ -13,18 +13,11 @@ extension Switchboard {
         let user = clients[client].user.map { users[$0].name } ?? "(nouser)"
         let peer = clients[client].peer
         let local = clients[client].local
-        actions.log(level) {
-            $0.append("C-0x")
-            $0.append(Self.pointer(.client(client)))
-            $0.append(": ")
-            $0.append(database)
-            $0.append("/")
-            $0.append(user)
-            $0.append("@")
-            $0.append(peer.text(local: local))
-            $0.append(" ")
-            $0.append(text)
-        }
+        let link = LoggedLink(
+            side: "C", pointer: Self.pointer(.client(client)), database: database, user: user,
+            address: peer.text(local: local))
+        let format = snapshot.global.logFormat
+        actions.log(level) { link.write(text, format, into: &$0) }
     }
 
     /// One line about a server: `S-0x…: database/user@address text`.
@@ -37,18 +30,11 @@ extension Switchboard {
         let user = users[pools[pool].user].name
         let endpoint = servers[server].endpoint
         let remote = servers[server].remote
-        actions.log(level) {
-            $0.append("S-0x")
-            $0.append(Self.pointer(.server(server)))
-            $0.append(": ")
-            $0.append(database)
-            $0.append("/")
-            $0.append(user)
-            $0.append("@")
-            $0.append(remote?.text(serverPort: endpoint.port) ?? endpoint.text)
-            $0.append(" ")
-            $0.append(text)
-        }
+        let link = LoggedLink(
+            side: "S", pointer: Self.pointer(.server(server)), database: database, user: user,
+            address: remote?.text(serverPort: endpoint.port) ?? endpoint.text)
+        let format = snapshot.global.logFormat
+        actions.log(level) { link.write(text, format, into: &$0) }
     }
 
     mutating func log(_ level: LogLevel, _ text: ByteString, into actions: inout ActionList) {
@@ -75,6 +61,43 @@ extension Switchboard {
 
     func age(since start: Instant, _ now: Instant) -> ByteString {
         ByteString(" (age=\(now.since(start).wholeSeconds)s)")
+    }
+}
+
+/// What a log line says of the link it is about.
+private struct LoggedLink {
+    let side: StaticString
+    let pointer: String
+    let database: ByteString
+    let user: ByteString
+    let address: ByteString
+
+    /// As text, or, for JSON, as parts with a zero byte before each, which no name can have.
+    func write(_ text: ByteString, _ format: LogFormat, into buffer: inout ByteBuffer) {
+        switch format {
+        case .text:
+            buffer.append(side)
+            buffer.append("-0x")
+            buffer.append(pointer)
+            buffer.append(": ")
+            buffer.append(database)
+            buffer.append("/")
+            buffer.append(user)
+            buffer.append("@")
+            buffer.append(address)
+            buffer.append(" ")
+        case .json:
+            buffer.append(0)
+            buffer.append(side)
+            buffer.append(0)
+            buffer.append(pointer)
+            for part in [database, user, address] {
+                buffer.append(0)
+                buffer.append(part)
+            }
+            buffer.append(0)
+        }
+        buffer.append(text)
     }
 }
 

@@ -228,29 +228,7 @@ extension Switchboard {
             log(.log, client, "pgbouncer access from unix socket", into: &actions)
             return admit(client, now: now, into: &actions)
         }
-        let method: ClientMethod
-        switch snapshot.global.authType {
-        case .any:
-            return admit(client, now: now, into: &actions)
-        case .trust: method = .trust
-        case .plain: method = .plain
-        case .md5: method = .md5
-        case .scramSHA256: method = .scram
-        case .cert, .hba, .ldap, .pam:
-            return refuse(client, .badConfiguration, now: now, into: &actions)
-        }
-        let secret = clients[client].user.flatMap { users[$0].secret }
-        if secret == nil, method == .trust {
-            log(.log, client, ByteString("no such user: ").appending(login.user), into: &actions)
-        }
-        var auth = ClientAuth(
-            method: method, user: login.user, secret: secret, instance: instance,
-            iterations: snapshot.global.scramIterations)
-        var step = ClientAuthStep.waiting
-        actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
-        login.auth = auth
-        clients[client].phase = .authenticating
-        authenticated(client, step, now: now, into: &actions)
+        prove(client, login, now: now, into: &actions)
     }
 
     private func isConsoleOwner(_ client: ClientID, _ login: ClientLogin) -> Bool {
@@ -258,63 +236,10 @@ extension Switchboard {
             && clients[client].peer.userID == process.userID
     }
 
-    private mutating func passwordMessage(
-        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
-    ) -> Int {
-        guard let login = clients[client].login, var auth = login.auth else { return 0 }
-        if bytes[0] == 0, bytes.count >= 5 {
-            refuse(client, .repeatedStartup, now: now, into: &actions)
-            return bytes.count
-        }
-        switch bytes.frame(at: 0, limitBytes: UInt32(clamping: snapshot.global.maxPacketSize)) {
-        case .incomplete:
-            return 0
-        case .malformed:
-            refuse(client, .badHeader(bytes), now: now, into: &actions)
-            return bytes.count
-        case .header(let header):
-            guard header.kind == ClientMessageKind.password.rawValue else {
-                refuse(client, .badHeader(bytes), now: now, into: &actions)
-                return bytes.count
-            }
-            let bodyBytes = header.messageBytes - FrameHeader.byteCount
-            if bodyBytes > auth.bodyLimitBytes {
-                authenticated(client, .rejected(auth.failureOverLimit), now: now, into: &actions)
-                return bytes.count
-            }
-            guard bytes.count >= header.messageBytes else { return 0 }
-            var step = ClientAuthStep.waiting
-            let body = bytes.slice(FrameHeader.byteCount, bodyBytes)
-            actions.send(to: .client(client)) {
-                step = auth.received(body, entropy: &entropy, cache: &scramCache, into: &$0)
-            }
-            login.auth = auth
-            authenticated(client, step, now: now, into: &actions)
-            return header.messageBytes
-        }
-    }
-
-    private mutating func authenticated(
-        _ client: ClientID, _ step: ClientAuthStep, now: Instant, into actions: inout ActionList
-    ) {
-        switch step {
-        case .waiting:
-            break
-        case .accepted(let keys):
-            clients[client].login?.keys = keys
-            admit(client, now: now, into: &actions)
-        case .rejected(let failure):
-            if !failure.reason.isEmpty, failure.reason != failure.text {
-                log(.error, client, failure.reason, into: &actions)
-            }
-            refuse(client, Refusal(failure.text), now: now, into: &actions)
-        }
-    }
-
     // MARK: Where it may go
 
     /// The client is who it says: find its pool and greet it, or say why not.
-    private mutating func admit(_ client: ClientID, now: Instant, into actions: inout ActionList) {
+    mutating func admit(_ client: ClientID, now: Instant, into actions: inout ActionList) {
         guard let login = clients[client].login else { return }
         if login.database == Self.consoleName {
             return admitToConsole(client, login, now: now, into: &actions)
@@ -342,7 +267,11 @@ extension Switchboard {
         guard let user = findUser(login.user), let serverUser = findUser(forced ?? login.user),
             let pool = findPool(database, serverUser, now: now)
         else { return refuse(client, .outOfRoom, now: now, into: &actions) }
-        if let keys = login.keys { users[user].keys = keys }
+        if let secret = login.lookedUp {
+            if pools[pool].user == user { keep(secret, login.keys, in: pool) }
+        } else if let keys = login.keys {
+            users[user].keys = keys
+        }
         clients[client].user = user
         if let refusal = clientLimit(database, user) {
             return refuse(client, refusal, now: now, into: &actions)

@@ -335,7 +335,7 @@ extension Switchboard {
         case .check, .reset, .fence:
             log(.warning, server, ByteString("query of the pooler failed: ").appending(said), into: &actions)
             servers[server].poison("test query failed")
-        case .none:
+        case .none, .lookup:
             break
         }
         return .swallow

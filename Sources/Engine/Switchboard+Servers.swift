@@ -13,10 +13,14 @@ extension Switchboard {
     /// allow.
     mutating func openServers(for pool: PoolID, now: Instant, into actions: inout ActionList) {
         guard mayLend(pool), shutdown != .waitForServers else { return }
+        if !pools[pool].lookups.isEmpty { serveLookups(of: pool, now: now, into: &actions) }
         let oldest = pools[pool].waiting.first.flatMap { clients.id(at: $0) }.map { clients[$0].waitingSince }
+        let oldestLookup = pools[pool].lookups.first.map { lookups[$0].since }
         let plan = pools[pool].settings.limits.plan(
-            pools[pool].lists, pools[pool].pace, waiting: pools[pool].waiting.count, oldestWait: oldest,
-            upkeep: keepsMinimum(pool), now: now)
+            pools[pool].lists, pools[pool].pace,
+            // A slow lookup is not a server that is about to be free for others.
+            waiting: pools[pool].waiting.count + pools[pool].lookups.count + pools[pool].runningLookups,
+            oldestWait: [oldest, oldestLookup].compactMap { $0 }.min(), upkeep: keepsMinimum(pool), now: now)
         if let again = plan.askAgain { wake(pool, at: again) }
         for index in 0..<plan.openings {
             let isReserve = index >= plan.openings - plan.fromReserve
@@ -31,7 +35,7 @@ extension Switchboard {
     private func keepsMinimum(_ pool: PoolID) -> Bool {
         guard pools[pool].settings.limits.minimum > 0 else { return false }
         let database = databases[pools[pool].database].entry
-        return pools[pool].clients > 0 || database.user != nil
+        return pools[pool].clients > 0 || database.user == users[pools[pool].user].name
     }
 
     /// Whether `max_db_connections` and `max_user_connections` leave room for one more; an idle server of
@@ -44,14 +48,18 @@ extension Switchboard {
         let perDatabase = pools[pool].settings.maxDbConnections
         let perUser = pools[pool].settings.maxUserConnections
         if perDatabase > 0, databases[database].servers >= perDatabase {
-            let evicts = !pools[pool].waiting.isEmpty
+            let evicts = hasLine(pool)
             guard evicts, evict(now, { $0.database == database }, into: &actions) else { return false }
         }
         if perUser > 0, users[user].servers >= perUser {
-            let evicts = !pools[pool].waiting.isEmpty
+            let evicts = hasLine(pool)
             guard evicts, evict(now, { $0.user == user }, into: &actions) else { return false }
         }
         return true
+    }
+
+    private func hasLine(_ pool: PoolID) -> Bool {
+        !pools[pool].waiting.isEmpty || !pools[pool].lookups.isEmpty
     }
 
     private mutating func evict(
@@ -80,7 +88,7 @@ extension Switchboard {
         guard perDatabase > 0 || perUser > 0 else { return }
         let database = pools[pool].database
         let user = pools[pool].user
-        for other in poolIDs where other != pool && !pools[other].waiting.isEmpty {
+        for other in poolIDs where other != pool && hasLine(other) {
             if perDatabase > 0 && pools[other].database == database
                 || perUser > 0 && pools[other].user == user
             {
@@ -171,8 +179,12 @@ extension Switchboard {
     private func credential(for pool: PoolID) -> ServerCredential {
         let entry = databases[pools[pool].database].entry
         let user = pools[pool].user
-        if let password = entry.password, entry.user != nil { return .secret(Secret(password)) }
-        guard let secret = users[user].secret else { return .none }
+        if let password = entry.password, entry.user == users[user].name { return .secret(Secret(password)) }
+        guard let secret = users[user].secret else {
+            guard let secret = pools[pool].lookedUp else { return .none }
+            if secret.kind == .scram, let keys = pools[pool].lookedUpKeys { return .keys(keys) }
+            return .secret(secret)
+        }
         if secret.kind == .scram, let keys = users[user].keys { return .keys(keys) }
         return .secret(secret)
     }
@@ -212,6 +224,17 @@ extension Switchboard {
             guard bytes.count - offset >= header.messageBytes else { return offset }
             let body = bytes.slice(
                 offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
+            if header.kind == ServerMessageKind.authentication.rawValue,
+                mustFetchPassword(server, for: body, now: now, into: &actions)
+            {
+                return offset
+            }
+            if header.kind == ServerMessageKind.authentication.rawValue,
+                let derivation = servers[server].login?.auth.derivation(for: body),
+                mustWait(.server(server), for: derivation, isTyped: false, into: &actions)
+            {
+                return offset
+            }
             offset += header.messageBytes
             loginReply(
                 ServerMessageKind(rawValue: header.kind), body, from: server, now: now, into: &actions)
@@ -281,6 +304,7 @@ extension Switchboard {
             .warning, server,
             ByteString("server login failed: ").appending(severity).appending(" ").appending(text),
             into: &actions)
+        if state.bytes.starts(with: [0x32, 0x38]) { dropPassword(of: servers[server].pool) }
         failLogin(server, Refusal(text, state: state), now: now, into: &actions)
     }
 
@@ -317,6 +341,7 @@ extension Switchboard {
         while let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
             refuse(client, refusal, now: now, into: &actions)
         }
+        failLookups(of: pool, refusal, now: now, into: &actions)
     }
 
     private mutating func loggedIn(_ server: ServerID, now: Instant, into actions: inout ActionList) {
@@ -468,10 +493,12 @@ extension Switchboard {
         parameters.letGo(servers[server].parameters)
         if pools[pool].clients == 0, pools[pool].lists.sessions == 0 { pools[pool].idleSince = now }
         let victim = servers[server].victim
+        let lookup = servers[server].lookup
         let cancels = servers[server].cancels
         servers.remove(server)
         if let victim { cancelEnded(on: victim, now: now, into: &actions) }
         if cancels > 0 { dropCancels(for: server, now: now, into: &actions) }
+        if let lookup { lookupLostServer(lookup, now: now, into: &actions) }
         serverLeft(now: now, into: &actions)
         if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         guard isSession, !isMakingRoom else { return }

@@ -67,7 +67,10 @@ extension Switchboard {
     mutating func watchRest(_ server: ServerID, now: Instant) {
         let pool = servers[server].pool
         wake(server, after: pools[pool].settings.serverIdleTimeout, from: now)
-        wake(server, at: servers[server].openedAt + pools[pool].settings.serverLifetime)
+        // Zero means one use, which no deadline can end.
+        if !pools[pool].settings.serverLifetime.isZero {
+            wake(server, at: servers[server].openedAt + pools[pool].settings.serverLifetime)
+        }
     }
 
     /// A server runs a query of ours.
@@ -94,6 +97,7 @@ extension Switchboard {
                 pools[pool].timerAt = .never
                 openServers(for: pool, now: now, into: &actions)
             case .stats:
+                guard at == statsPeriodEnd else { continue }
                 endStatsPeriod(now: now, into: &actions)
             case .upkeep:
                 timers.add(.upkeep, at: now + Limits.upkeepPeriod)
@@ -139,6 +143,7 @@ extension Switchboard {
                 client, isServerDown ? .loginTimeoutServerDown : .loginTimeout, now: now, into: &actions)
         }
         wake(client, after: span, from: clients[client].connectedAt)
+        if clients[client].login?.lookup != nil { return lookAtLookup(client, now: now, into: &actions) }
         if clients[client].phase == .awaitingWelcome { lookAtWait(client, now: now, into: &actions) }
     }
 
@@ -228,9 +233,10 @@ extension Switchboard {
             actions.append(.drop(.server(server)))
             forgetServer(server, because: "connect timeout", now: now, into: &actions)
         case .testing:
-            guard servers[server].errand != .none, !settings.serverConnectTimeout.isZero else { return }
-            guard now >= servers[server].requestAt + settings.serverConnectTimeout else {
-                return wake(server, after: settings.serverConnectTimeout, from: servers[server].requestAt)
+            let span = servers[server].errand == .lookup ? lookupLimit : settings.serverConnectTimeout
+            guard servers[server].errand != .none, !span.isZero else { return }
+            guard now >= servers[server].requestAt + span else {
+                return wake(server, after: span, from: servers[server].requestAt)
             }
             closeServer(server, because: "test query timeout", now: now, into: &actions)
         case .idle:
@@ -279,6 +285,7 @@ extension Switchboard {
             keepUp(pool, now: now, into: &actions)
             dropIfUnused(pool, now: now, into: &actions)
         }
+        forgetOldLookups(now: now)
         endWaits(now: now, into: &actions)
     }
 
@@ -287,7 +294,7 @@ extension Switchboard {
     private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.poolIdleTimeout
         guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,
-            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty,
+            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, pools[pool].lookups.isEmpty,
             now >= pools[pool].idleSince + limit
         else { return }
         let database = pools[pool].database
@@ -327,9 +334,15 @@ extension Switchboard {
 
     // MARK: Statistics
 
-    private mutating func endStatsPeriod(now: Instant, into actions: inout ActionList) {
+    /// The period that began then ends when the setting says.
+    mutating func armStats(from start: Instant) {
         let period = snapshot.global.statsPeriod
-        timers.add(.stats, at: now + (period.isZero ? .seconds(60) : period))
+        statsPeriodEnd = start + (period.isZero ? .seconds(60) : period)
+        timers.add(.stats, at: statsPeriodEnd)
+    }
+
+    private mutating func endStatsPeriod(now: Instant, into actions: inout ActionList) {
+        armStats(from: now)
         lastPeriodSpan = now.since(statsPeriodStart)
         statsPeriodStart = now
         for pool in poolIDs {
@@ -337,16 +350,17 @@ extension Switchboard {
             pools[pool].lastPeriod = counters.since(pools[pool].atPeriodStart)
             pools[pool].atPeriodStart = counters
         }
-        if snapshot.global.logStats { logStats(into: &actions) }
+        if snapshot.global.logStats { log(.log, ByteString(statsText), into: &actions) }
     }
 
-    private mutating func logStats(into actions: inout ActionList) {
+    /// The averages of the last whole period, as the log and the service manager are told.
+    public var statsText: String {
         var sum = PoolCounters()
         for pool in poolIDs { sum.add(pools[pool].lastPeriod) }
         let seconds = max(1, lastPeriodSpan.wholeSeconds)
         let per = { (count: UInt64) in count / UInt64(seconds) }
         let average = { (nanoseconds: UInt64, count: UInt64) in count == 0 ? 0 : nanoseconds / 1000 / count }
-        let text = """
+        return """
             stats: \(per(sum.transactions)) xacts/s, \(per(sum.queries)) queries/s, \
             \(per(sum.clientParses)) client parses/s, \(per(sum.serverParses)) server parses/s, \
             \(per(sum.binds)) binds/s, \(per(sum.clientLogins)) client logins/s, \
@@ -354,7 +368,6 @@ extension Switchboard {
             xact \(average(sum.transactionTime, sum.transactions)) us, \
             query \(average(sum.queryTime, sum.queries)) us, wait \(per(sum.waitTime / 1000)) us
             """
-        log(.log, ByteString(text), into: &actions)
     }
 }
 

@@ -10,14 +10,16 @@ public import Session
 /// `ActionList`, which is empty on entry. A link's handle is born here: of a client in `accepted`, of a
 /// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
-/// The verbs are in the extensions: `+Login`, `+Requests`, `+Statements`, `+Replies`, `+Checkout`,
-/// `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
+/// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
+/// `+Replies`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
     var entropy: any Entropy
     let instance: InstanceSecret
     var scramCache = ScramKeyCache()
+    /// Keys of passwords as clients typed them, right or wrong: those must not push the others out.
+    var typedKeys = ScramKeyCache(capacity: 256)
 
     public internal(set) var databases = SlotTable<DatabaseID, Database>()
     public internal(set) var users = SlotTable<UserID, User>()
@@ -30,6 +32,16 @@ public struct Switchboard: ~Copyable {
     var poolNames: [PoolName: PoolID] = [:]
     /// The first eight bytes of every key we gave out.
     var cancelKeys: [UInt64: ClientID] = [:]
+
+    var lookups = SlotTable<LookupID, Lookup>()
+    var lookupNames: [LookupKey: LookupID] = [:]
+    /// Answered lookups that still count, oldest first.
+    var answeredLookups = Ring<LookupID>(capacity: 16)
+
+    var sideJobs: [NumberedSideJob] = []
+    var sideWaits: [UInt64: SideWait] = [:]
+    var sideJobNumber: UInt64 = 0
+    var sourcedPasswords: [PasswordSource: SourcedPassword] = [:]
 
     var roster = ServerRoster()
     var clientMembers = Membership()
@@ -57,6 +69,8 @@ public struct Switchboard: ~Copyable {
     var consoleWaits: [(client: ClientID, wait: ConsoleWait)] = []
     public internal(set) var consoleClients = 0
     public internal(set) var statsPeriodStart: Instant
+    /// When the period ends; timers for other instants are of a period that was changed.
+    var statsPeriodEnd = Instant.never
     public internal(set) var lastPeriodSpan = TimeSpan.zero
     let hashSeed: UInt64
 
@@ -81,7 +95,7 @@ public struct Switchboard: ~Copyable {
         adopt(snapshot, now: now)
         addConsole(now: now)
         timers.add(.upkeep, at: now + Limits.upkeepPeriod)
-        if !snapshot.global.statsPeriod.isZero { timers.add(.stats, at: now + snapshot.global.statsPeriod) }
+        armStats(from: now)
     }
 
     /// The pseudo-database, for its line in SHOW POOLS and its counters.
@@ -134,6 +148,8 @@ public struct Switchboard: ~Copyable {
             servers[server].unreadBytes = 0
             let consumed: Int
             switch servers[server].phase {
+            case .ready where servers[server].errand == .lookup:
+                consumed = lookupReplies(bytes, from: server, now: now, into: &actions)
             case .ready:
                 consumed = replies(bytes, from: server, now: now, into: &actions)
             case .connecting, .loggingIn:
@@ -257,6 +273,8 @@ public struct ProcessFacts: Sendable {
     /// `SHOW` prints wall-clock times computed from these.
     public var startSeconds: Double
     public var startInstant: Instant
+    /// There are threads for what takes long (`SideJob`); without them keys are derived on the spot.
+    public var hasHelpers = false
     public init(
         userID: UInt32, listenPort: UInt16, version: ByteString, startSeconds: Double, startInstant: Instant
     ) {

@@ -64,6 +64,12 @@ package enum ServiceManager {
         ByteString("RELOADING=1\nMONOTONIC_USEC=\(now.nanoseconds / 1000)\n")
     }
 
+    /// One line for `systemctl status`: micro is a Greek letter there.
+    package static func status(_ text: String) -> ByteString {
+        let parts = text.split(separator: " us", omittingEmptySubsequences: false)
+        return ByteString("STATUS=" + parts.joined(separator: " \u{3bc}s") + "\n")
+    }
+
     package static func tell(_ state: ByteString) {
         guard let path = linux_environment("NOTIFY_SOCKET") else { return }
         guard let socket = Socket(result: linux_datagram_socket(path)) else { return }

@@ -32,6 +32,7 @@ package enum Severity: UInt8, Sendable {
 /// would block loses lines, which are counted, and nothing else happens (I15).
 package struct Log: ~Copyable {
     package var onStandardError: Bool
+    package var format = LogFormat.text
     package private(set) var lost = 0
     private var file: Socket?
     private var fileNeedsAsking = false
@@ -69,21 +70,37 @@ package struct Log: ~Copyable {
 
     package mutating func write(_ level: Severity, _ text: ByteView) {
         let now = linux_wall_nanoseconds()
+        let entry = LogEntry(text)
         line.removeAll(keeping: 4096)
-        appendStamp(now)
-        line.append(" [")
-        line.append(decimal: processID)
-        line.append("] ")
-        line.append(level.word)
-        line.append(0x20)
-        let start = line.count
-        LogText.append(text, to: &line)
-        let message = ByteRange(offset: start, count: line.count - start)
+        var message: ByteRange?
+        switch format {
+        case .text:
+            appendStamp(now)
+            line.append(" [")
+            line.append(decimal: processID)
+            line.append("] ")
+            line.append(level.word)
+            line.append(0x20)
+            let start = line.count
+            entry.appendText(to: &line)
+            message = ByteRange(offset: start, count: line.count - start)
+        case .json:
+            entry.appendJSON(level, processID, nanoseconds: now, to: &line)
+        }
         line.append(0x0A)
         if onStandardError { put(on: 2, asking: errorNeedsAsking) }
         if let descriptor = file?.descriptor { put(on: descriptor, asking: fileNeedsAsking) }
         let seconds = Int64(now / 1_000_000_000)
-        if syslog?.send(level, line.view(message), seconds: seconds, processID) == false { lost &+= 1 }
+        guard syslog != nil else { return }
+        if message == nil {
+            // Syslog has fields of its own for the rest.
+            let start = line.count
+            entry.appendText(to: &line)
+            message = ByteRange(offset: start, count: line.count - start)
+        }
+        if let message, syslog?.send(level, line.view(message), seconds: seconds, processID) == false {
+            lost &+= 1
+        }
     }
 
     package mutating func write(_ level: Severity, _ text: ByteString) { text.withView { write(level, $0) } }

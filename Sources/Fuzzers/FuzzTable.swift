@@ -34,6 +34,12 @@ package enum FuzzTable {
             "A configuration counts whole or not at all, and reads what it prints; a reload loses nobody.",
             dictionary: IniFiles.words, run: IniFiles.run),
         Fuzzer(
+            "F8", "hba", "An HBA file counts whole or not at all, and its first line that fits decides.",
+            limitBytes: 1024, boundMilliseconds: 500, dictionary: AccessFiles.words, run: AccessFiles.run),
+        Fuzzer(
+            "F8b", "ident", "Maps and regular expressions keep the laws of matching, in bounded time.",
+            limitBytes: 512, boundMilliseconds: 500, dictionary: IdentFiles.words, run: IdentFiles.run),
+        Fuzzer(
             "F9", "userlist", "The list of users is read byte for byte as a model reads it, or refused.",
             dictionary: UserLists.words, run: UserLists.run),
         Fuzzer(

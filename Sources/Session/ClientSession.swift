@@ -141,6 +141,22 @@ public final class ClientLogin {
     public var wishes: ParameterSetID?
     public var auth: ClientAuth?
     public var keys: ScramKeys?
+    public var method = ClientMethod.trust
+    /// The line of the HBA file that decided, for the log.
+    public var rule: ByteString?
+    /// For `peer`: the map that translates the system's name.
+    public var map: ByteString?
+    /// What auth_query says of the user is being waited for.
+    public var lookup: LookupID?
+    public var lookupSince = Instant.zero
+    /// The lookup whose answer it is being held against.
+    public var usedLookup: LookupID?
+    /// Its secret as auth_query told it.
+    public var lookedUp: Secret?
+    /// The lookup said that there is no such user; the client is taken through the exchange all the same.
+    public var isUnknown = false
+    /// Some users of its database are known to auth_query only: what a failed login says must not tell which.
+    public var mayBeLookedUp = false
     /// Minor version of the protocol in use, after negotiation.
     public var minorVersion: UInt16 = 0
     public var sslAsked = false

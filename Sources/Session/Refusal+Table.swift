@@ -10,7 +10,10 @@ extension Refusal {
         ByteString([0x16, 0x03, 0x01]).withView { .badHeader($0) },
         ByteString("NAME").withView { .unsupportedParameter($0) },
         ByteString("NAME").withView { .unsupportedOption($0) },
-        .noDatabase("NAME"), .disabledDatabase("NAME"), .loginFailing("CAUSE"),
+        .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
+        .noServerPassword, .noMethod,
+        .rejectedByRule,
+        .peerRejected, .loginFailing("CAUSE"),
         // while logged in
         .unknownMessage, .queryWaitTimeout, .queuedQueryTimeout, .queryTimeout, .idleTransactionTimeout,
         .transactionTimeout, .clientIdleTimeout, .statementPooling, .serverCrashed, .serverClosed,

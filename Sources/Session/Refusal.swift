@@ -47,6 +47,13 @@ extension Refusal {
     public static let loginTimeout = Refusal("client_login_timeout")
     public static let loginTimeoutServerDown = Refusal("client_login_timeout (server down)")
     public static let badConfiguration = Refusal("bouncer config error")
+    /// Trust, and auth_query knows no such user: there is nothing to hide from somebody whom every other name
+    /// lets in.
+    public static let noSuchUser = Refusal("no such user")
+    public static let noServerPassword = Refusal("server login failed: no password")
+    public static let noMethod = Refusal("no authentication method is found")
+    public static let rejectedByRule = Refusal("login rejected")
+    public static let peerRejected = Refusal("unix socket login rejected")
     public static let options = Refusal(
         "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
     public static let maxClients = Refusal(
@@ -101,6 +108,9 @@ extension Refusal {
     }
     public static func disabledDatabase(_ name: ByteString) -> Refusal {
         Refusal(ByteString("database \"").appending(name).appending("\" is disabled"))
+    }
+    public static func disabledAuthDatabase(_ name: ByteString) -> Refusal {
+        Refusal(ByteString("authentication database \"").appending(name).appending("\" is disabled"))
     }
     public static func loginFailing(_ cause: ByteString) -> Refusal {
         Refusal(

@@ -26,6 +26,8 @@ public struct ServerSession: ~Copyable {
         case reset
         /// An empty query behind a cancel request: what the cancel was to hit is over when it is answered.
         case fence
+        /// auth_query, for clients that are logging in.
+        case lookup
     }
 
     /// What to do with the rest of the message whose front has been read.
@@ -81,6 +83,8 @@ public struct ServerSession: ~Copyable {
     public var processID: UInt32 = 0
     public var secret: ByteString = ""
     public var login: ServerLogin?
+    /// For the errand `lookup`: which one.
+    public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.
     public var victim: ServerID?
 
@@ -124,6 +128,8 @@ public struct ServerSession: ~Copyable {
 /// What a server's login needs, gone once it is through.
 public final class ServerLogin {
     public var auth: ServerAuth
+    /// The password of a program or a file has been put into `auth`.
+    public var hasPassword = false
     /// AuthenticationOk has come, and was in order.
     public var isIn = false
     /// ParameterStatus messages as they came, for the pool's welcome.

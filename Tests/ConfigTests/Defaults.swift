@@ -1,6 +1,9 @@
 import Config
 import Primitives
 
+/// Settings of our own.
+let ourSettings: Set = ["log_format"]
+
 /// Every setting PgBouncer has on Linux, in the order of its `SHOW CONFIG`, with the default printed there.
 let pgbouncerDefaults: [(name: String, text: ByteString?)] = [
     ("admin_users", ""),

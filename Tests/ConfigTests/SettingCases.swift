@@ -18,7 +18,7 @@ struct SettingCase: Sendable {
     }
 }
 
-/// Every setting PgBouncer has on Linux, in the order of its `SHOW CONFIG`.
+/// Every setting PgBouncer has on Linux, and ours, in the order of its `SHOW CONFIG`.
 let settingCases: [SettingCase] = [
     SettingCase("admin_users", .now, "a,b  c", shown: "a, b, c", bad: "a\0b"),
     SettingCase("application_name_add_host", .newConnections, "yes", shown: "1", bad: "maybe"),
@@ -57,6 +57,7 @@ let settingCases: [SettingCase] = [
     SettingCase("listen_port", .restart, "0x1000", shown: "4096", bad: "65536"),
     SettingCase("log_connections", .now, "ON", shown: "1", bad: "maybe"),
     SettingCase("log_disconnections", .now, "off", shown: "0", bad: "maybe"),
+    SettingCase("log_format", .now, "JSON", shown: "json", bad: "xml"),
     SettingCase("log_pooler_errors", .now, "-1", shown: "1", bad: "maybe"),
     SettingCase("log_stats", .now, "yes", shown: "1", bad: "maybe"),
     SettingCase("logfile", .now, "some thing", shown: "some thing", bad: "a\0b"),

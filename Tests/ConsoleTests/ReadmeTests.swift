@@ -1,4 +1,5 @@
 import Config
+import EventLoop
 import Glibc
 import Session
 import Testing
@@ -20,6 +21,7 @@ import Testing
             Part(name: "settings") { GlobalSettings.markdownTable() },
             Part(name: "console") { CommandTable.markdownTable() },
             Part(name: "refusals") { Refusal.markdownTable() },
+            Part(name: "log events") { LogEvent.markdownTable() },
         ]
     }
 

@@ -342,7 +342,7 @@ import Testing
             #expect(text.contains("`\(show.words)`"))
             for column in show.headers { #expect(text.contains("| `\(column.name)` |")) }
         }
-        #expect(text.contains("| `SHUTDOWN [WAIT_FOR_SERVERS \\| WAIT_FOR_CLIENTS]` | admin |"))
+        #expect(text.contains("| `SHUTDOWN [WAIT_FOR_SERVERS \\| WAIT_FOR_CLIENTS] [TIMEOUT n]` | admin |"))
         #expect(text.contains("| `SHOW HELP` | admin, stats |"))
     }
 }

@@ -106,9 +106,12 @@ final class Stage {
 
     func pass(_ span: TimeSpan) {
         let end = now + span
-        while let next = switchboard.nextDeadline, next <= end {
+        while true {
+            let next = [switchboard.nextDeadline, desk.nextDeadline].compactMap(\.self).min()
+            guard let next, next <= end else { break }
             now = max(now, next)
             switchboard.deadlinePassed(now: now, into: &actions)
+            desk.deadlinePassed(&switchboard, now: now, into: &actions)
             carryOut()
         }
         now = end

@@ -1,3 +1,4 @@
+import Auth
 import Config
 import Pool
 import Primitives
@@ -36,8 +37,8 @@ struct Setup {
     }
 }
 
-/// One switchboard, virtual time, and a world that keeps what was sent on each link. Links have names: clients the
-/// ones the test gives them, servers S1, S2 … in the order they are opened.
+/// One switchboard, virtual time, and a world that keeps what was sent on each link. Links have names:
+/// clients the ones the test gives them, servers S1, S2 … in the order they are opened.
 final class Bench {
     var board: Switchboard
     var now = Instant(nanoseconds: 1_000_000_000_000)
@@ -56,10 +57,11 @@ final class Bench {
     private var kept: [LinkID: Bytes] = [:]
     private(set) var paused: Set<String> = []
     private var followUps: [LinkID] = []
-    /// What is still to come of the message that is being relayed to a client: its header's bytes so far, and the
-    /// number of bytes behind it.
+    /// What is still to come of the message that is being relayed to a client: its header's bytes so far,
+    /// and the number of bytes behind it.
     private var relayed: [LinkID: (header: Bytes, rest: Int)] = [:]
     private var opened = 0
+    private var openJobs: [NumberedSideJob] = []
     private(set) var endpoints: [String: Endpoint] = [:]
     private(set) var log: [String] = []
     /// The actions since the test last asked, as text; without log lines.
@@ -68,14 +70,19 @@ final class Bench {
     /// Actions with more bytes are told by their number only.
     private static let toldBytes = 2000
 
-    init(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) {
+    convenience init(_ delivery: Delivery = .whole, _ configure: (inout Setup) -> Void = { _ in }) {
         var setup = Setup()
         configure(&setup)
+        self.init(delivery, snapshot: setup.snapshot, helpers: false)
+    }
+
+    init(_ delivery: Delivery = .whole, snapshot: Snapshot, helpers: Bool) {
         self.delivery = delivery
-        let process = ProcessFacts(
+        var process = ProcessFacts(
             userID: 1000, listenPort: 6432, version: "pglido test", startSeconds: 0, startInstant: now)
+        process.hasHelpers = helpers
         board = Switchboard(
-            snapshot: setup.snapshot, process: process, entropy: Random(seed: 3), now: now)
+            snapshot: snapshot, process: process, entropy: Random(seed: 3), now: now)
     }
 
     // MARK: Events
@@ -123,7 +130,8 @@ final class Bench {
         return actions()
     }
 
-    /// A server logs in: the connection stands, and PostgreSQL lets us in with these parameters in its report.
+    /// A server logs in: the connection stands, and PostgreSQL lets us in with these parameters in its
+    /// report.
     @discardableResult
     func login(_ name: String, _ parameters: [(String, String)] = [], then more: Bytes = [])
         -> [String]
@@ -200,6 +208,35 @@ final class Bench {
         return actions()
     }
 
+    /// What the helpers were asked for since last asked.
+    func jobs() -> [String] {
+        let new = board.takeSideJobs()
+        openJobs += new
+        return new.map {
+            switch $0.job {
+            case .derive(_, _, let iterations): "derive \(iterations)"
+            case .systemUser(let user): "name of \(user)"
+            case .run(let command, _): "run \(command.lossyText)"
+            case .read(let path): "read \(path.lossyText)"
+            }
+        }
+    }
+
+    /// The oldest job is done; `nil`: as it should be, for keys.
+    @discardableResult
+    func done(_ result: SideResult?) -> [String] {
+        guard !openJobs.isEmpty else { return ["no job"] }
+        let job = openJobs.removeFirst()
+        var result = result
+        if result == nil, case .derive(let secret, let salt, let iterations) = job.job {
+            result = .keys(
+                secret.withView { ScramKeys.derive(password: $0, salt: salt, iterations: iterations) })
+        }
+        event { $0.sideJobDone(job.number, result ?? .failed("?"), now: now, into: &$1) }
+        followUp()
+        return actions()
+    }
+
     /// Anything else that is told to the switchboard.
     @discardableResult
     func tell(_ body: (inout Switchboard, Instant, inout ActionList) -> Void) -> [String] {
@@ -267,6 +304,9 @@ final class Bench {
 
     var liveNames: [String] { links.keys.sorted() }
 
+    /// Whether a link of this name lives.
+    func isHere(_ name: String) -> Bool { links[name] != nil }
+
     /// Everybody leaves; nothing may be left of anybody.
     func finish(sourceLocation: SourceLocation = #_sourceLocation) {
         for name in links.keys.sorted() where links[name] != nil { end(name) }
@@ -285,7 +325,9 @@ final class Bench {
             let left = board.pools[pool].lists.sessions + board.pools[pool].lists[.cancelling].count
             let waiting = board.pools[pool].waiting.count
             let clients = board.pools[pool].clients
-            #expect([left, waiting, clients] == [0, 0, 0], "pool", sourceLocation: sourceLocation)
+            let lookups = board.pools[pool].lookups.count + board.pools[pool].runningLookups
+            #expect(
+                [left, waiting, clients, lookups] == [0, 0, 0, 0], "pool", sourceLocation: sourceLocation)
         }
         for database in board.databaseIDs {
             let left = [board.databases[database].servers, board.databases[database].clients]

@@ -98,10 +98,13 @@ def test_another_file_from_now_on(pooler):
 @pytest.mark.recent
 def test_verbose_at_run_time(pooler):
     """More lines as soon as it is set, fewer as soon as it is not."""
+    first, second = pooler.wire(application_name="first"), pooler.wire(application_name="second")
     pooler.admin("SET verbose = 2")
-    pooler.wire().query("select 1")
-    assert any(f" {level} " in pooler.log for level in ("DEBUG", "NOISE"))
+    for wire in (first, second, first):
+        wire.query("select 1")
+    assert " DEBUG " in pooler.log
     pooler.admin("SET verbose = 0")
     seen = len(pooler.log)
-    pooler.wire().query("select 1")
+    for wire in (first, second, first):
+        wire.query("select 1")
     assert not any(f" {level} " in pooler.log[seen:] for level in ("DEBUG", "NOISE"))

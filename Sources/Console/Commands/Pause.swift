@@ -3,7 +3,8 @@ import Primitives
 
 struct Pause: OrderCommand {
     static let words = "PAUSE"
-    static let usage = "[db]"
+    static let usage = "[db] [TIMEOUT n]"
+    static let takesTimeout = true
     static let doc =
         "Waits until no server works for a client, and keeps new queries waiting until RESUME; "
         + "a cancel request lifts it again."

@@ -4,7 +4,8 @@ import Session
 
 struct Shutdown: OrderCommand {
     static let words = "SHUTDOWN"
-    static let usage = "[WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS]"
+    static let usage = "[WAIT_FOR_SERVERS | WAIT_FOR_CLIENTS] [TIMEOUT n]"
+    static let takesTimeout = true
     static let doc =
         "Ends the pooler: at once, or when no server is in use any more, or when the last client has left."
 
@@ -21,6 +22,10 @@ struct Shutdown: OrderCommand {
         case .waitForClients: line = "SHUTDOWN WAIT_FOR_CLIENTS command issued"
         }
         switchboard.consoleLog(.log, call.client, line, into: &actions)
+        if mode != .none, call.timeout != nil {
+            switchboard.shutDown(mode, for: call.client, now: call.now, into: &actions)
+            return .waits(.shutdown)
+        }
         return .ends(mode, mode == .none ? nil : "SHUTDOWN")
     }
 

@@ -3,7 +3,8 @@ import Primitives
 
 struct WaitClose: OrderCommand {
     static let words = "WAIT_CLOSE"
-    static let usage = "[db]"
+    static let usage = "[db] [TIMEOUT n]"
+    static let takesTimeout = true
     static let doc = "Waits until every server connection that RECONNECT or RELOAD replaces is closed."
 
     static func run(_ call: inout Call, on switchboard: inout Switchboard, into actions: inout ActionList)

@@ -1,7 +1,7 @@
 import Primitives
 
-/// An exact number with sixteen decimals: wide enough for every counter, and for averages of them. Results that
-/// do not fit are `nil`, never wrong.
+/// An exact number with sixteen decimals: wide enough for every counter, and for averages of them. Results
+/// that do not fit are `nil`, never wrong.
 struct NumericValue: Hashable, Comparable, Sendable {
     static let decimals = 16
     private static let one: Int128 = 10_000_000_000_000_000

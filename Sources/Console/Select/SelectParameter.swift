@@ -2,7 +2,8 @@ import Primitives
 
 /// A parameter's value as Bind brings it, by the number of its type (pg_type.dat) and its format.
 enum SelectParameter {
-    /// The type in expressions of a declared type; `nil` for one that is left to us, and for any we do not know.
+    /// The type in expressions of a declared type; `nil` for one that is left to us, and for any we do not
+    /// know.
     static func type(_ number: UInt32) -> SQLType? {
         switch number {
         case 16: .bool

@@ -1,8 +1,8 @@
 import Primitives
 import Session
 
-/// One step of an expression, in postfix order: it takes its operands from a stack and leaves its value there.
-/// NULL in gives NULL out, except where a step says otherwise.
+/// One step of an expression, in postfix order: it takes its operands from a stack and leaves its value
+/// there. NULL in gives NULL out, except where a step says otherwise.
 enum SelectStep: Sendable {
     enum Comparison: Sendable { case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual }
     enum Arithmetic: Sendable { case plus, minus, times, over, wholeOver, remainder }

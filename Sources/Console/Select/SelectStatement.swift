@@ -109,8 +109,8 @@ struct SelectStatement: Sendable {
 
     // MARK: Groups
 
-    /// One context a group: its first row, and what its aggregates come to. Without GROUP BY everything is one
-    /// group, even nothing at all.
+    /// One context a group: its first row, and what its aggregates come to. Without GROUP BY everything is
+    /// one group, even nothing at all.
     private func grouped(
         _ contexts: [SelectContext], _ asked: SelectContext
     ) throws(SelectError) -> [SelectContext] {

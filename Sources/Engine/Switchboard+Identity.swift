@@ -1,0 +1,252 @@
+import Auth
+import Config
+import Primitives
+import Session
+import Wire
+
+/// Whether a client is who it says it is: which method, whose secret, and what failure says.
+extension Switchboard {
+    /// What every failed login says when auth_query is asked for unknown names, so that nobody can tell a
+    /// wrong password from a wrong name.
+    private static let failureDetail: ByteString = "There is no such user, or the password does not match."
+
+    /// Finds out how this client must prove who it is, and begins.
+    mutating func prove(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        switch snapshot.global.authType {
+        case .any: return admit(client, now: now, into: &actions)
+        case .trust: login.method = .trust
+        case .plain: login.method = .plain
+        case .md5: login.method = .md5
+        case .scramSHA256: login.method = .scram
+        case .hba: return proveByRule(client, login, now: now, into: &actions)
+        case .cert, .ldap, .pam: return refuse(client, .badConfiguration, now: now, into: &actions)
+        }
+        findSecret(client, login, now: now, into: &actions)
+    }
+
+    /// The first line of the HBA file that fits says how.
+    private mutating func proveByRule(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        let peer = clients[client].peer
+        guard
+            let rule = snapshot.access.rule(
+                for: login.user, database: login.database, from: peer, isEncrypted: false)
+        else {
+            log(
+                .error, client,
+                ByteString("login rejected: no line of the HBA file fits user=").appending(login.user)
+                    .appending(" db=").appending(login.database), into: &actions)
+            return refuse(client, .noMethod, now: now, into: &actions)
+        }
+        login.rule = ByteString("hba line ").appending(ByteString("\(rule.line)")).appending(" of ")
+            .appending(rule.file).appending(", method ").appending(rule.method.name)
+        switch rule.method {
+        case .trust: login.method = .trust
+        case .password: login.method = .plain
+        case .md5: login.method = .md5
+        case .scramSHA256: login.method = .scram
+        case .reject:
+            logRule("login rejected", login, client, into: &actions)
+            return refuse(client, .rejectedByRule, now: now, into: &actions)
+        case .missing:
+            logRule("this way to log in is not available yet", login, client, into: &actions)
+            return refuse(client, .badConfiguration, now: now, into: &actions)
+        case .peer:
+            login.method = .trust
+            login.map = rule.map
+            clients[client].phase = .authenticating
+            hold(client, .login, into: &actions)
+            return ask(.systemUser(peer.userID), for: .systemUser(of: client))
+        }
+        findSecret(client, login, now: now, into: &actions)
+    }
+
+    /// For `peer`: whether the user of the system who connected may be this role.
+    mutating func systemUserKnown(
+        _ client: ClientID, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {
+        guard let login = clients[client].login else { return }
+        var reason: ByteString
+        switch result {
+        case .text(let name):
+            if snapshot.access.maps.allows(name, as: login.user, by: login.map) {
+                return findSecret(client, login, now: now, into: &actions)
+            }
+            reason = ByteString("system user ").appending(name).appending(" may not be ")
+                .appending(login.user)
+            if let map = login.map {
+                reason = ByteString("ident map ").appending(map).appending(" cannot be matched: ")
+                    .appending(reason)
+            }
+        case .failed(let why):
+            reason = ByteString("the system user is not known: ").appending(why)
+        case .keys:
+            reason = "the system user is not known"
+        }
+        logRule(reason, login, client, into: &actions)
+        refuse(client, .peerRejected, now: now, into: &actions)
+    }
+
+    private mutating func logRule(
+        _ reason: ByteString, _ login: ClientLogin, _ client: ClientID, into actions: inout ActionList
+    ) {
+        let rule = login.rule.map { ByteString(" (").appending($0).appending(")") } ?? ""
+        log(.error, client, reason.appending(rule), into: &actions)
+    }
+
+    /// The user's secret from auth_file, or else from auth_query.
+    private mutating func findSecret(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        let place = lookupPlace(for: login, now: now, into: &actions)
+        if case .none = place {} else { login.mayBeLookedUp = true }
+        if let secret = clients[client].user.flatMap({ users[$0].secret }) {
+            return ask(client, login, secret, now: now, into: &actions)
+        }
+        switch place {
+        case .none:
+            if login.method == .trust {
+                log(.log, client, ByteString("no such user: ").appending(login.user), into: &actions)
+            }
+            ask(client, login, nil, now: now, into: &actions)
+        case .refused(let refusal, let reason):
+            if !reason.isEmpty { log(.error, client, reason, into: &actions) }
+            refuse(client, refusal, now: now, into: &actions)
+        case .key(let key, let pool):
+            startLookup(client, key, in: pool, now: now, into: &actions)
+        }
+    }
+
+    /// auth_query has answered.
+    mutating func lookedUp(
+        _ client: ClientID, _ answer: LookupAnswer, by lookup: LookupID, now: Instant,
+        into actions: inout ActionList
+    ) {
+        guard let login = clients[client].login else { return }
+        login.usedLookup = lookup
+        switch answer {
+        case .secret(let secret):
+            login.lookedUp = secret
+            ask(client, login, secret, now: now, into: &actions)
+        case .expired:
+            if login.method == .trust { return admit(client, now: now, into: &actions) }
+            ask(client, login, nil, now: now, into: &actions)
+        case .unknown:
+            if login.method == .trust { return refuse(client, .noSuchUser, now: now, into: &actions) }
+            login.isUnknown = true
+            ask(client, login, nil, now: now, into: &actions)
+        case .failed(let refusal):
+            refuse(client, refusal, now: now, into: &actions)
+        }
+    }
+
+    /// Asks the client for its proof. Without a secret it is asked all the same, and fails.
+    private mutating func ask(
+        _ client: ClientID, _ login: ClientLogin, _ secret: Secret?, now: Instant,
+        into actions: inout ActionList
+    ) {
+        var auth = ClientAuth(
+            method: login.method, user: login.user, secret: secret, instance: instance,
+            iterations: snapshot.global.scramIterations)
+        var step = ClientAuthStep.waiting
+        actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
+        login.auth = auth
+        clients[client].phase = .authenticating
+        authenticated(client, step, now: now, into: &actions)
+    }
+
+    /// Bytes of a client that is proving who it is. The number consumed.
+    mutating func passwordMessage(
+        _ bytes: ByteView, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Int {
+        guard let login = clients[client].login, var auth = login.auth else { return 0 }
+        if bytes[0] == 0, bytes.count >= 5 {
+            refuse(client, .repeatedStartup, now: now, into: &actions)
+            return bytes.count
+        }
+        switch bytes.frame(at: 0, limitBytes: UInt32(clamping: snapshot.global.maxPacketSize)) {
+        case .incomplete:
+            return 0
+        case .malformed:
+            refuse(client, .badHeader(bytes), now: now, into: &actions)
+            return bytes.count
+        case .header(let header):
+            guard header.kind == ClientMessageKind.password.rawValue else {
+                refuse(client, .badHeader(bytes), now: now, into: &actions)
+                return bytes.count
+            }
+            let bodyBytes = header.messageBytes - FrameHeader.byteCount
+            if bodyBytes > auth.bodyLimitBytes {
+                authenticated(client, .rejected(auth.failureOverLimit), now: now, into: &actions)
+                return bytes.count
+            }
+            guard bytes.count >= header.messageBytes else { return 0 }
+            var step = ClientAuthStep.waiting
+            let body = bytes.slice(FrameHeader.byteCount, bodyBytes)
+            let isTyped = auth.takesTypedPassword
+            if mustWait(.client(client), for: auth.derivation(for: body), isTyped: isTyped, into: &actions) {
+                return 0
+            }
+            actions.send(to: .client(client)) {
+                step =
+                    isTyped
+                    ? auth.received(body, entropy: &entropy, cache: &typedKeys, into: &$0)
+                    : auth.received(body, entropy: &entropy, cache: &scramCache, into: &$0)
+            }
+            login.auth = auth
+            authenticated(client, step, now: now, into: &actions)
+            return header.messageBytes
+        }
+    }
+
+    private mutating func authenticated(
+        _ client: ClientID, _ step: ClientAuthStep, now: Instant, into actions: inout ActionList
+    ) {
+        switch step {
+        case .waiting:
+            break
+        case .accepted(let keys):
+            clients[client].login?.keys = keys
+            admit(client, now: now, into: &actions)
+        case .rejected(let failure):
+            rejected(client, failure, now: now, into: &actions)
+        }
+    }
+
+    private mutating func rejected(
+        _ client: ClientID, _ failure: ClientAuthFailure, now: Instant, into actions: inout ActionList
+    ) {
+        guard let login = clients[client].login else { return }
+        if login.rule != nil || !failure.reason.isEmpty && failure.reason != failure.text {
+            logRule(failure.reason, login, client, into: &actions)
+        }
+        if let lookup = login.usedLookup { dropAnswer(lookup) }
+        let refusal = Refusal(failure.text, detail: login.mayBeLookedUp ? Self.failureDetail : nil)
+        refuse(
+            client, refusal, loggedAs: login.isUnknown ? "no such user" : refusal.text, now: now,
+            into: &actions)
+    }
+
+    /// The client is told one thing and the log another.
+    private mutating func refuse(
+        _ client: ClientID, _ refusal: Refusal, loggedAs reason: ByteString, now: Instant,
+        into actions: inout ActionList
+    ) {
+        if snapshot.global.logPoolerErrors {
+            log(.warning, client, ByteString("pooler error: ").appending(reason), into: &actions)
+        }
+        actions.send(to: .client(client)) { refusal.write(into: &$0) }
+        forget(client, because: reason, told: true, now: now, into: &actions)
+        actions.append(.close(.client(client)))
+    }
+
+    /// A client of this pool has logged in with a secret that auth_query told: its servers log in with it.
+    mutating func keep(_ secret: Secret, _ keys: ScramKeys?, in pool: PoolID) {
+        if let old = pools[pool].lookedUp, !old.isSame(as: secret) { pools[pool].lookedUpKeys = nil }
+        pools[pool].lookedUp = secret
+        if let keys { pools[pool].lookedUpKeys = keys }
+    }
+}
