@@ -77,7 +77,13 @@ extension Switchboard {
         clients[client].restBytes -= count
         if let server = clients[client].server {
             actions.relay(offset: offset, count: count, to: .server(server))
-            if clients[client].restBytes == 0 { releaseIfFree(server, of: client, now: now, into: &actions) }
+            if clients[client].restBytes == 0 {
+                if clients[client].waitsBehindRest, !servers[server].replies.isEmpty {
+                    _ = waitForAll(from: server, client, into: &actions)
+                }
+                clients[client].waitsBehindRest = false
+                releaseIfFree(server, of: client, now: now, into: &actions)
+            }
         }
         return count
     }

@@ -34,7 +34,7 @@ extension Switchboard {
             return wait(for: server, client, into: &actions)
         case .known:
             if !servers[server].replies.isEmpty { return waitForAll(from: server, client, into: &actions) }
-            if servers[server].status == .failed {
+            if servers[server].status == .failed, !DeallocateText.endsTransaction(definition) {
                 return parseWhileFailed(message, definition, from: client, to: server, now, into: &actions)
             }
             return parseTakenName(
@@ -585,6 +585,10 @@ extension Switchboard {
         let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
         guard drops, servers[server].replies.count > 0 else { return }
         clients[client].preparesDropping = false
+        guard message.isWhole else {
+            clients[client].waitsBehindRest = true
+            return
+        }
         _ = waitForAll(from: server, client, into: &actions)
     }
 
@@ -685,6 +689,16 @@ enum DeallocateText {
             return nil
         }
         return words.isAtEnd && !(name.isPlain && name.bytes.equals("all")) ? name.bytes : nil
+    }
+
+    /// Whether PostgreSQL takes this text in a transaction that has failed: COMMIT, ROLLBACK and their kin.
+    static func endsTransaction(_ definition: ByteView) -> Bool {
+        guard let text = definition.cString(at: 0) else { return false }
+        var words = Words(text: text.bytes)
+        guard let verb = words.next(), verb.isPlain else { return false }
+        if verb.bytes.equals("prepare") { return words.next()?.bytes.equals("transaction") ?? false }
+        return verb.bytes.equals("commit") || verb.bytes.equals("end") || verb.bytes.equals("rollback")
+            || verb.bytes.equals("abort")
     }
 
     private struct Word {
