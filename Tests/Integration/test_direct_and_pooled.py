@@ -25,7 +25,6 @@ KNOWN = {
 # The same in random scripts, by what is reported; the strict scripts above tell when a line has to go.
 KNOWN_IN_RANDOM = re.compile(
     r"directly E .*type 0x43 during COPY.*pooled C "  # a Close swallowed behind a COPY IN
-    r"|directly E .*'42P05'.*pooled 1 "  # COMMIT or ROLLBACK under a taken name in a failed transaction
 )
 
 
