@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from waiting import eventually
 
 from wire import (
     SYNC, Closed, Refused, Wire, bind, errors, execute, kinds, parse, query, rows, run,
@@ -145,15 +146,19 @@ def storm(pooler, database, named):
     threads = [threading.Thread(target=c.work) for c in clients]
     for thread in threads:
         thread.start()
+    killed = []
     while time.monotonic() < stop:
         time.sleep(0.4)
-        database.rows(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+        killed = database.rows(
+            "select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
             "and usename <> 'postgres' and backend_type = 'client backend' order by random() limit 1"
         )
     for thread in threads:
         thread.join(40)
     assert not any(t.is_alive() for t in threads), "a client hangs"
+    # The last one killed may not have noticed yet; whoever came then would meet its end.
+    for pid, _ in killed:
+        eventually(lambda: not database.backends(f"pid = {pid}"), "the end of the backend killed last")
     assert not problems, problems[:5]
     assert sum(c.answers for c in clients) > CLIENTS * 5
     return clients
