@@ -11,22 +11,13 @@ enum NotYet {
     }
 
     static let rows: [Row] = [
-        Row(setting: "client_tls_sslmode", sentence: "TLS for clients is not available yet; use disable") {
-            $0.global.clientTLSSSLMode != .disable
-        },
-        Row(
-            setting: "server_tls_sslmode",
-            sentence: "TLS towards servers is not available yet; use prefer or disable"
-        ) {
-            $0.global.serverTLSSSLMode.demandsTLS
-        },
         Row(
             setting: "auth_type",
             sentence: "this way to log in is not available yet; use scram-sha-256, md5, hba or trust"
         ) {
             switch $0.global.authType {
-            case .cert, .ldap, .pam: true
-            case .any, .trust, .plain, .md5, .scramSHA256, .hba: false
+            case .ldap, .pam: true
+            case .any, .trust, .cert, .plain, .md5, .scramSHA256, .hba: false
             }
         },
         Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
