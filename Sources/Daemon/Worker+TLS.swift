@@ -83,7 +83,7 @@ extension Worker where Engine: ~Copyable {
         switch reading {
         case .bytes, .nothing: return
         case .closed:
-            // Its last words have been heard, or are kept; the end of the connection is told of when it comes.
+            // Its last words have been heard, or are kept: then the connection's own end is waited for.
             if place.pointee.kept == nil, !place.pointee.flags.contains(.paused) { end(link, .endOfFile) }
         case .failed(let failure): end(link, .brokenTLS(failure.text))
         }

@@ -34,7 +34,8 @@ extension Switchboard {
         let peer = clients[client].peer
         guard
             let rule = snapshot.access.rule(
-                for: login.user, database: login.database, from: peer, isEncrypted: clients[client].encryption != nil)
+                for: login.user, database: login.database, from: peer,
+                isEncrypted: clients[client].encryption != nil)
         else {
             log(
                 .error, client,
@@ -179,7 +180,7 @@ extension Switchboard {
     ) {
         var auth = ClientAuth(
             method: login.method, user: login.user, secret: secret, instance: instance,
-            iterations: snapshot.global.scramIterations)
+            iterations: snapshot.global.scramIterations, binding: clients[client].encryption?.binding)
         var step = ClientAuthStep.waiting
         actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
         login.auth = auth

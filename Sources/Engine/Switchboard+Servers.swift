@@ -155,7 +155,10 @@ extension Switchboard {
         let pool = servers[server].pool
         let user = users[pools[pool].user].name
         servers[server].phase = .loggingIn
-        servers[server].login = ServerLogin(auth: ServerAuth(user: user, credential: credential(for: pool)))
+        servers[server].login = ServerLogin(
+            auth: ServerAuth(
+                user: user, credential: credential(for: pool),
+                binding: servers[server].encryption?.binding))
         let database = pools[pool].database
         let name = databases[database].nameOnServer
         let entry = databases[database].entry

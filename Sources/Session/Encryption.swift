@@ -25,6 +25,9 @@ public final class Encryption: Equatable, Sendable {
         self.endpointDigest = endpointDigest
     }
 
+    /// What a SCRAM exchange over this link can be bound to.
+    public var binding: ByteString? { endpointDigest.isEmpty ? nil : endpointDigest }
+
     /// As `SHOW CLIENTS` and the log have it.
     public var text: ByteString {
         let core = version.appending("/").appending(cipher)

@@ -45,7 +45,8 @@ package final class TLSContext: @unchecked Sendable {  // the library counts and
         guard !global.clientTLSKeyFile.isEmpty, !global.clientTLSCertFile.isEmpty else {
             throw TLSFailure(
                 """
-                To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set.
+                To allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must \
+                be set.
                 """)
         }
         let verifies = mode == .verifyCA || mode == .verifyFull

@@ -18,7 +18,8 @@ import Testing
     @Test(
         arguments: [
             "server_tls_sslmode = prefer", "server_tls_sslmode = allow", "server_tls_sslmode = disable",
-            "server_tls_sslmode = verify-full", "client_tls_sslmode = disable", "client_tls_sslmode = require",
+            "server_tls_sslmode = verify-full", "client_tls_sslmode = disable",
+            "client_tls_sslmode = require",
             "auth_type = cert", "so_reuseport = 1", "auth_type = plain", "auth_type = any",
             "auth_type = hba",
             "auth_query = select 1", "auth_user = joe", "[databases]\nx = auth_user=joe",

@@ -62,9 +62,9 @@ class Authority:
         return _protect(Issued(base.with_suffix(".key"), base.with_suffix(".crt")), for_daemons)
 
 
-def self_signed(authority, name):
+def self_signed(authority, name, for_daemons=False):
     """A certificate that nobody but itself vouches for."""
     base = authority.folder / f"self-{name}-{next(_numbers)}"
     _new_key(base)
     _openssl("req", "-x509", "-new", "-key", base.with_suffix(".key"), "-subj", f"/CN={name}", "-days", 3, "-out", base.with_suffix(".crt"))
-    return _protect(Issued(base.with_suffix(".key"), base.with_suffix(".crt")), False)
+    return _protect(Issued(base.with_suffix(".key"), base.with_suffix(".crt")), for_daemons)

@@ -299,7 +299,8 @@ def test_auth_type_cert(encrypted, authority):
 
 def test_hba_sees_the_encryption(encrypted, authority):
     """hostssl, hostnossl and cert with a map decide by what the connection really is."""
-    pooler = encrypted("prefer", auth_type="hba", auth_hba_file="hba.conf", auth_ident_file="ident.conf")
+    pooler = encrypted(
+        "prefer", auth_type="hba", auth_hba_file="hba.conf", auth_ident_file="ident.conf", start=False)
     pooler.write(pooler.folder / "hba.conf", """\
 local all all trust
 hostssl all boss all cert map=staff
@@ -308,7 +309,7 @@ hostnossl all other all trust
 host all all all trust
 """)
     pooler.write(pooler.folder / "ident.conf", "staff anna boss\n")
-    ask(pooler, "reload")
+    pooler.start()
     anna = authority.issue("anna", "")
     pooler.connect(user="boss", sslmode="require", sslcert=str(anna.certificate), sslkey=str(anna.key)).close()
     with pytest.raises(psycopg.OperationalError, match="certificate authentication failed"):
@@ -379,41 +380,105 @@ def postgres(room, authority, site):
     """An encrypted PostgreSQL for this module."""
     cluster = TLSCluster(room / f"tls-{PORTS.free()}", PORTS.free())
     cluster.create()
-    cluster.secure(site, authority, "local all all trust\nhostssl all trusty all trust\nhostssl all other all cert\nhostnossl all boss all trust\n")
+    cluster.secure(site, authority, """\
+local all all trust
+hostssl all salty all scram-sha-256
+hostssl all trusty all trust
+hostssl all other all cert
+hostnossl all boss all trust
+""")
     yield cluster
     cluster.destroy()
 
 
-def test_server_modes(make_pooler, postgres, authority, stranger):
-    """Every server_tls_sslmode against right and wrong hosts and authorities."""
-    for mode in MODES:
-        for host in ("localhost", "127.0.0.1", "ip6-localhost"):
-            for trusted in (authority, stranger):
-                if host == "ip6-localhost" and mode != "verify-full":
-                    continue
-                works = mode != "disable" and not (
-                    mode.startswith("verify") and trusted is stranger
-                    or mode == "verify-full" and host == "ip6-localhost"
-                )
-                pooler = make_pooler(
-                    databases={"app": f"host={host} port={postgres.port} dbname=postgres"},
-                    server_tls_sslmode=mode, server_tls_ca_file=trusted.certificate, query_wait_timeout=2,
-                )
-                if works:
-                    with pooler.connect() as connection:
-                        row = connection.execute(
-                            "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
-                        assert row == (True, "TLSv1.3"), (mode, host)
-                        (server,) = ask(pooler, "show servers")
-                        assert server["tls"].startswith("TLSv1.3/TLS_")
-                    assert "SSL established: TLSv1.3/" in pooler.log
-                else:
-                    with pytest.raises(psycopg.OperationalError):
-                        pooler.connect(connect_timeout=4)
-                    if mode.startswith("verify") and host != "ip6-localhost":
-                        assert "certificate verify failed" in pooler.log, (mode, host)
-                    assert "SSL established" not in pooler.log
-                pooler.stop()
+@pytest.fixture
+def towards(make_pooler, postgres):
+    """Factory: a pooler whose servers are reached with one mode, by one name, trusting one authority."""
+
+    def make(mode, trusted, host="localhost", **more):
+        return make_pooler(
+            databases={"app": f"host={host} port={postgres.port} dbname=postgres"},
+            server_tls_sslmode=mode, server_tls_ca_file=trusted.certificate, query_wait_timeout=2, **more)
+
+    return make
+
+
+def encryption_of_server(pooler):
+    """What PostgreSQL says of the connection, or why there is none."""
+    try:
+        with pooler.connect() as connection:
+            sql = "select ssl, version from pg_stat_ssl where pid = pg_backend_pid()"
+            row = connection.execute(sql).fetchone()
+            (server,) = ask(pooler, "show servers")
+            assert bool(server["tls"]) == row[0]
+            assert (f"SSL established: {server['tls']}" in pooler.log) == row[0]
+            return row
+    except psycopg.OperationalError as problem:
+        assert "SSL established" not in pooler.log
+        return str(problem)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("mode", MODES)
+def test_server_modes(towards, authority, mode, host):
+    """Every server_tls_sslmode against a server that is who it says."""
+    answer = encryption_of_server(towards(mode, authority, host))
+    if mode == "disable":
+        assert "no pg_hba.conf entry" in answer and "no encryption" in answer
+    else:
+        assert answer == (True, "TLSv1.3")
+
+
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_server_of_a_strange_authority(towards, stranger, mode):
+    """Only verify-… looks at who has signed; there is no way back to plain text."""
+    pooler = towards(mode, stranger)
+    answer = encryption_of_server(pooler)
+    if mode.startswith("verify"):
+        assert isinstance(answer, str)
+        assert "TLS handshake error: certificate verify failed" in pooler.log
+    else:
+        assert answer == (True, "TLSv1.3")
+
+
+@pytest.mark.parametrize("kind", ["elsewhere", "expired", "self-signed"])
+def test_wrong_server_certificates(towards, postgres, authority, site, kind):
+    """Another host's certificate fails verify-full, an expired or self-signed one verify-ca as well."""
+    shown = {
+        "elsewhere": lambda: authority.issue("elsewhere", "DNS:elsewhere", for_daemons=True),
+        "expired": lambda: authority.issue("localhost", "DNS:localhost", days=-1, for_daemons=True),
+        "self-signed": lambda: self_signed(authority, "localhost", for_daemons=True),
+    }[kind]()
+    reason = {"elsewhere": "hostname mismatch", "expired": "certificate has expired", "self-signed": "self-signed"}
+    postgres.secure(shown, authority)
+    try:
+        for mode in MODES[3:]:
+            pooler = towards(mode, authority)
+            answer = encryption_of_server(pooler)
+            if mode == "verify-full" or mode == "verify-ca" and kind != "elsewhere":
+                assert isinstance(answer, str), (mode, answer)
+                assert f"certificate verify failed: {reason[kind]}" in pooler.log
+            else:
+                assert answer == (True, "TLSv1.3"), mode
+    finally:
+        postgres.secure(site, authority)
+
+
+def test_verification_of_host_lists(towards, postgres, authority, site):
+    """The name is that of the member that is connected to."""
+    postgres.secure(authority.issue("localhost", "DNS:localhost", for_daemons=True), authority)
+    try:
+        pooler = towards("verify-full", authority, "127.0.0.1,localhost", server_login_retry="0.2")
+        assert encryption_of_server_in_list(pooler) == (True, "TLSv1.3")
+        assert "IP address mismatch" in pooler.log
+    finally:
+        postgres.secure(site, authority)
+
+
+def encryption_of_server_in_list(pooler):
+    """As above, where some members fail."""
+    with pooler.connect() as connection:
+        return connection.execute("select ssl, version from pg_stat_ssl where pid = pg_backend_pid()").fetchone()
 
 
 def test_no_plain_text_where_the_server_refuses(make_pooler, backend):
@@ -490,6 +555,32 @@ def test_bad_answers_of_servers(make_pooler, answer, reason, mode):
         assert heard.result(timeout=10) == b""
         eventually(lambda: f"closing because: {reason}" in pooler.log, "the reason is logged")
         wire.silent_for(0.3)
+
+
+@pytest.mark.parametrize("binding", ["disable", "prefer", "require"])
+@pytest.mark.parametrize("kind", ["plain", "verifier"])
+def test_channel_binding(encrypted, postgres, authority, binding, kind):
+    """SCRAM with and without channel binding on both sides, also with the keys of the client's own login."""
+    secret = "scram-secret"
+    if kind == "verifier":
+        secret = postgres.rows("postgres", "select rolpassword from pg_authid where rolname = 'salty'")[0][0]
+    pooler = encrypted(
+        auth_type="scram-sha-256", databases={"app": f"host=127.0.0.1 port={postgres.port} dbname=postgres"},
+        secrets={"salty": secret, "admin": ""}, server_tls_sslmode="require")
+    with pooler.connect(
+        user="salty", password="scram-secret", sslmode="verify-full", sslrootcert=str(authority.certificate),
+        host="localhost", channel_binding=binding,
+    ) as connection:
+        assert connection.execute("select current_user").fetchone() == ("salty",)
+    with pytest.raises(psycopg.OperationalError, match="SASL authentication failed"):
+        pooler.connect(user="salty", password="nonsense", sslmode="require", channel_binding=binding)
+
+
+def test_channel_binding_needs_tls(make_pooler):
+    """Without TLS there is nothing to bind to, and libpq says so."""
+    pooler = make_pooler(auth_type="scram-sha-256")
+    with pytest.raises(psycopg.OperationalError, match="channel binding"):
+        pooler.connect(user="salty", password="scram-secret", channel_binding="require")
 
 
 def test_two_roads_to_psql(encrypted, authority):
