@@ -91,6 +91,22 @@ class Stage:
         self._poolers.append(pooler)
         return pooler
 
+    def relay(self):
+        """Start the relay before the database."""
+        relay = Relay(self.folder, self.port)
+        self._poolers.append(relay)
+        return relay
+
+    def latencies(self, port, rate, clients, seconds):
+        """Milliseconds of every transaction of pgbench -S at a fixed rate, from when it was due."""
+        prefix = self.folder / "latency"
+        for old in self.folder.glob("latency.*"):
+            old.unlink()
+        if self.pgbench(port, "-S", "-R", rate, "-c", clients, "-T", seconds, "-l", "--log-prefix", prefix) is None:
+            return []
+        lines = [line.split() for path in self.folder.glob("latency.*") for line in path.read_text().splitlines()]
+        return [int(line[2]) / 1000 for line in lines]
+
     def pgbench(self, port, *arguments):
         """Run pgbench; returns (transactions, transactions a second) or None when the load cannot run there."""
         done = subprocess.run(
@@ -108,6 +124,47 @@ class Stage:
             [postgres_program(program), *map(str, arguments)], check=True, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **as_owner(),
         )
+
+
+class Relay:
+    """relay.c between pgbench and PostgreSQL: what a program costs that only copies bytes."""
+
+    def __init__(self, folder, server_port):
+        self.port = PORTS.free()
+        program = folder / "relay"
+        source = Path(__file__).resolve().parent / "relay.c"
+        subprocess.run(["cc", "-O2", "-o", program, source], check=True)
+        self.process = subprocess.Popen([program, str(self.port), str(server_port)], start_new_session=True)
+        wait_ready(self.process, self.port)
+
+    def stop(self):
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+
+    def cpu_seconds(self):
+        """User and system time."""
+        return cpu_seconds(self.process.pid)
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads of a process and its children."""
+    nanoseconds = 0
+    for member in family(pid):
+        for task in Path(f"/proc/{member}/task").iterdir():
+            with contextlib.suppress(OSError):
+                nanoseconds += int((task / "schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
+
+
+def wait_ready(process, port):
+    """Until something listens on the port; False when the process ends before."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class PoolerProcess:
@@ -151,12 +208,7 @@ class PoolerProcess:
 
     def cpu_seconds(self):
         """User and system time of all its threads and children."""
-        nanoseconds = 0
-        for pid in family(self.process.pid):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                with contextlib.suppress(OSError):
-                    nanoseconds += int((task / "schedstat").read_text().split()[0])
-        return nanoseconds / 1e9
+        return cpu_seconds(self.process.pid)
 
     def resident_bytes(self):
         """Resident memory of the process and its children."""
@@ -166,13 +218,8 @@ class PoolerProcess:
         return kilobytes * 1024
 
     def _wait_ready(self):
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.02)
+        if wait_ready(self.process, self.port):
+            return
         tail = self.log.read_text()[-500:] if self.log.exists() else ""
         raise SystemExit(f"{self.process.args} does not listen: {tail}")
 

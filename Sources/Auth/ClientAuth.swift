@@ -45,13 +45,17 @@ public struct ClientAuth: Sendable {
     private let instance: InstanceSecret
     private let iterations: Int
     private let binding: ByteString?
+    private let derivesForNobody: Bool
     private var phase = Phase.new
 
-    /// `secret`: `nil` for an unknown user. `iterations`: what users without a SCRAM secret are asked for.
-    /// `binding`: of a link with TLS, the digest of the certificate that we have shown.
+    /// - secret: `nil` for an unknown user.
+    /// - iterations: what users without a SCRAM secret are asked for.
+    /// - derivesForNobody: a clear-text password of an unknown user costs PBKDF2, as it does with a verifier:
+    ///   right where known users have verifiers, because otherwise time would tell.
+    /// - binding: of a link with TLS, the digest of the certificate that we have shown.
     public init(
         method: ClientMethod, user: ByteString, secret: Secret?, instance: InstanceSecret, iterations: Int,
-        binding: ByteString? = nil
+        derivesForNobody: Bool = false, binding: ByteString? = nil
     ) {
         // A SCRAM verifier cannot answer MD5, so its user is asked for SCRAM, as PgBouncer does.
         self.method = method == .md5 && secret?.kind == .scram ? .scram : method
@@ -59,6 +63,7 @@ public struct ClientAuth: Sendable {
         self.user = user
         self.secret = secret
         self.instance = instance
+        self.derivesForNobody = derivesForNobody
         self.iterations = min(max(iterations, 1), ScramLimits.iterations)
     }
 
@@ -138,7 +143,14 @@ public struct ClientAuth: Sendable {
     /// What PBKDF2 has to run over for this body, if it has to: whoever cannot wait for that has it done
     /// elsewhere and puts the keys into the cache first.
     public func derivation(for body: ByteView) -> Derivation? {
-        guard body.count <= bodyLimitBytes, let secret else { return nil }
+        guard body.count <= bodyLimitBytes else { return nil }
+        guard let secret else {
+            guard derivesForNobody, takesTypedPassword, let (password, next) = body.cString(at: 0),
+                next == body.count, !password.isEmpty
+            else { return nil }
+            return Derivation(
+                secret: Secret(password), salt: instance.salt(for: user), iterations: iterations)
+        }
         switch phase {
         case .saslStart where secret.kind == .plain && !secret.isEmpty:
             return Derivation(secret: secret, salt: instance.salt(for: user), iterations: iterations)
@@ -170,7 +182,12 @@ extension ClientAuth {
     }
 
     private func checkCleartext(_ password: ByteView, _ cache: inout ScramKeyCache) -> ClientAuthStep {
-        guard let secret else { return .rejected(.password(.unknownUser)) }
+        guard let secret else {
+            if derivesForNobody {
+                _ = cache.keys(of: Secret(password), salt: instance.salt(for: user), iterations: iterations)
+            }
+            return .rejected(.password(.unknownUser))
+        }
         switch secret.kind {
         case .plain:
             if secret.isEmpty { return .rejected(.password(.emptySecret)) }

@@ -26,8 +26,8 @@ extension Snapshot {
 
     /// Reads a configuration file, what it includes, and the user list it names: all of it or nothing.
     ///
-    /// When the user list cannot be read the load succeeds all the same, as in PgBouncer, and
-    /// `previousSecrets` stay; a user list that is there but broken is an error like any other.
+    /// A user list that has never been there is only remarked on, as in PgBouncer. One that was read before
+    /// (there are `previousSecrets`) and cannot be read now, or is broken, is an error like any other.
     public static func load(
         path: ByteString, previousSecrets: [ByteString: ByteString] = [:], networks: Networks? = nil,
         list: FolderLister = { _ in .failure(FileProblem("folders cannot be read here")) }, read: FileReader
@@ -185,6 +185,10 @@ private struct Loader {
         switch read(file) {
         case .failure(let problem):
             secrets = previous
+            if !previous.isEmpty {
+                let place = IniFile.Place(file: file, line: 0)
+                return errors.append(ConfigError(.unreadable, place, expected: problem.reason))
+            }
             let text = "could not open auth_file \(file.quotable): \(problem.reason)"
             notices.append(ConfigNotice(level: .error, text: text))
         case .success(let text):

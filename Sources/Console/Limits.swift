@@ -19,8 +19,12 @@ enum Limits {
     /// many items, aggregates and parameters it has.
     static let selectBytes = 32 * 1024
     static let selectDepth = 50
-    static let selectSteps = 4000
+    static let selectSteps = 1500
     static let selectItems = 500
+    /// The texts of an answer together, and what LIKE compares with what, in bytes.
+    static let selectAnswerBytes = 32 * 1024 * 1024
+    static let likeTextBytes = 1024
+    static let likePatternBytes = 256
     static let selectAggregates = 100
     static let selectParameters = 500
     /// Replies to commands that came in one go, in bytes; who asks for more than this without reading is

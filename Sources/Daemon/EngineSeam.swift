@@ -26,6 +26,9 @@ protocol EngineSeam: ~Copyable {
     mutating func reloaded(
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList)
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList)
+    /// Host names were looked up; servers at addresses that a name has no longer are replaced.
+    mutating func learned(
+        _ names: NameReport, moved: [MovedHost], now: Instant, into actions: inout ActionList)
     mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList)
     var nextDeadline: Instant? { get }
 

@@ -19,6 +19,8 @@ struct FollowUp {
         case noTLS
         /// Read the configuration; for the console client in `link`, or for nobody when that is 0.
         case reload
+        /// The resolver has learned something.
+        case news
     }
     var kind: Kind
     var error: Int32 = 0

@@ -4,112 +4,140 @@ import Engine
 import EventLoop
 import Primitives
 
-/// Threads that do what may take long (`SideJob`) in the place of one worker: PBKDF2, programs, names of
-/// system users, files. Started with the first job; results come back through a descriptor that the worker
-/// watches.
-///
-/// `@unchecked Sendable`: everything that changes is behind the gate's lock.
-final class Helpers: @unchecked Sendable {
-    /// Threads of one worker. PBKDF2 keeps one busy, a program that hangs another.
-    private static let threads = 3
-    /// Jobs in line. What comes when it is full is refused, and the engine says so to whoever waits.
-    private static let lineLimit = 8192
-    /// Of what a program prints, in bytes: the longest password, and the end of its line.
-    private static let outputBytes = 65_532
+/// What may take long (`SideJob`), done in the place of one worker by threads of two lines: one that computes
+/// (PBKDF2), one that waits (programs, names of system users, files), so that programs that hang keep no
+/// login from its keys. Results come back through a descriptor that the worker watches.
+final class Helpers {
+    /// More than this would take the processors away from the workers.
+    private static let computingThreads = 2
+    /// So many programs may hang at once before the others stand in line.
+    private static let waitingThreads = 4
 
-    private let gate: OpaquePointer
-    private let bell: Socket
-    private var jobs: [NumberedSideJob] = []
-    private var nextJob = 0
-    private var results: [(number: UInt64, result: SideResult)] = []
-    private var running = 0
+    private let done: HelperResults
+    private let computing: HelperLine
+    private let waiting: HelperLine
 
     /// `nil` when the kernel gives no descriptor.
     init?() {
+        guard let done = HelperResults() else { return nil }
+        self.done = done
+        computing = HelperLine(threads: Self.computingThreads, done)
+        waiting = HelperLine(threads: Self.waitingThreads, done)
+    }
+
+    var descriptor: Int32 { done.descriptor }
+
+    func give(_ jobs: [NumberedSideJob]) {
+        for job in jobs {
+            switch job.job {
+            case .derive: computing.give(job)
+            case .systemUser, .run, .read: waiting.give(job)
+            }
+        }
+    }
+
+    /// What is done; to be asked for when the descriptor is readable.
+    func takeResults() -> [(number: UInt64, result: SideResult)] { done.take() }
+}
+
+/// What the threads have done, and the bell they ring for it.
+///
+/// `@unchecked Sendable`: what changes is behind the gate's lock.
+private final class HelperResults: @unchecked Sendable {
+    private let gate = linux_gate_make()
+    private let bell: Socket
+    private var results: [(number: UInt64, result: SideResult)] = []
+
+    init?() {
         guard let bell = Socket(result: linux_eventfd()) else { return nil }
         self.bell = bell
-        gate = linux_gate_make()
     }
 
     deinit { linux_gate_free(gate) }
 
     var descriptor: Int32 { bell.descriptor }
 
-    /// Hands jobs over. Called by the worker.
-    func give(_ more: [NumberedSideJob]) {
-        locked {
-            for job in more {
-                if jobs.count - nextJob >= Self.lineLimit {
-                    answer(job.number, .failed("too much is being asked for at once"))
-                } else {
-                    jobs.append(job)
-                    startThread()
-                    linux_gate_signal(gate)
-                }
-            }
-        }
-    }
-
-    /// What is done. Called by the worker when the descriptor is readable.
-    func takeResults() -> [(number: UInt64, result: SideResult)] {
-        var count: UInt64 = 0
-        _ = linux_read(bell.descriptor, &count, 8)
-        return locked {
-            defer { results = [] }
-            return results
-        }
-    }
-
-    private func locked<R>(_ body: () -> R) -> R {
+    func put(_ number: UInt64, _ result: SideResult) {
         linux_gate_lock(gate)
-        defer { linux_gate_unlock(gate) }
-        return body()
-    }
-
-    /// Under the lock.
-    private func answer(_ number: UInt64, _ result: SideResult) {
         results.append((number, result))
+        linux_gate_unlock(gate)
         var one: UInt64 = 1
         _ = linux_write(bell.descriptor, &one, 8)
     }
 
-    /// Under the lock. A thread keeps this object alive for ever, as the worker does.
+    func take() -> [(number: UInt64, result: SideResult)] {
+        var count: UInt64 = 0
+        _ = linux_read(bell.descriptor, &count, 8)
+        linux_gate_lock(gate)
+        defer { linux_gate_unlock(gate) }
+        defer { results = [] }
+        return results
+    }
+}
+
+/// Jobs in line and the threads that take them, started as they are needed. A thread stays, and keeps its
+/// line, as long as the process.
+///
+/// `@unchecked Sendable`: what changes is behind the gate's lock.
+private final class HelperLine: @unchecked Sendable {
+    /// Jobs in line. What comes when it is full is refused, and the engine says so to whoever waits.
+    private static let limit = 8192
+    /// Of what a program prints, in bytes: the longest password, and the end of its line.
+    private static let outputBytes = 65_532
+
+    private let threads: Int
+    private let done: HelperResults
+    private let gate = linux_gate_make()
+    private var jobs: [NumberedSideJob] = []
+    private var running = 0
+    private var idle = 0
+
+    init(threads: Int, _ done: HelperResults) {
+        self.threads = threads
+        self.done = done
+    }
+
+    deinit { linux_gate_free(gate) }
+
+    func give(_ job: NumberedSideJob) {
+        linux_gate_lock(gate)
+        defer { linux_gate_unlock(gate) }
+        if jobs.count >= Self.limit {
+            return done.put(job.number, .failed("too much is being asked for at once"))
+        }
+        jobs.append(job)
+        if idle < jobs.count, running < threads { startThread() }
+        linux_gate_signal(gate)
+    }
+
+    /// Under the lock.
     private func startThread() {
-        guard running < Self.threads, running < jobs.count - nextJob else { return }
         let body: @convention(c) (UnsafeMutableRawPointer?) -> Void = { @Sendable owner in
             guard let owner else { return }
-            Unmanaged<Helpers>.fromOpaque(owner).takeRetainedValue().work()
+            Unmanaged<HelperLine>.fromOpaque(owner).takeRetainedValue().work()
         }
         let owner = Unmanaged.passRetained(self)
         if linux_start_thread(body, owner.toOpaque()) == 0 {
             running += 1
-        } else {
-            owner.release()
-            if running == 0 { failAll() }
+            return
         }
-    }
-
-    /// Under the lock: there is nobody to do anything.
-    private func failAll() {
-        for job in jobs[nextJob...] { answer(job.number, .failed("no thread could be started")) }
-        jobs = []
-        nextJob = 0
+        owner.release()
+        // There is nobody to do anything.
+        while running == 0, !jobs.isEmpty {
+            done.put(jobs.removeFirst().number, .failed("no thread could be started"))
+        }
     }
 
     /// The life of a thread.
     private func work() {
         while true {
             linux_gate_lock(gate)
-            while nextJob >= jobs.count { linux_gate_wait(gate) }
-            let job = jobs[nextJob]
-            nextJob += 1
-            if nextJob == jobs.count {
-                jobs.removeAll(keepingCapacity: jobs.count < 64)
-                nextJob = 0
-            }
+            idle += 1
+            while jobs.isEmpty { linux_gate_wait(gate) }
+            idle -= 1
+            let job = jobs.removeFirst()
             linux_gate_unlock(gate)
-            let result = Self.carryOut(job.job)
-            locked { answer(job.number, result) }
+            done.put(job.number, Self.carryOut(job.job))
         }
     }
 

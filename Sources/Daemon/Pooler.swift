@@ -87,6 +87,13 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.reloadFailed(for: console, now: now, into: &actions)
     }
 
+    mutating func learned(
+        _ names: NameReport, moved: [MovedHost], now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.names = names
+        for host in moved { switchboard.moved(host, now: now, into: &actions) }
+    }
+
     mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList) {
         switchboard.signalled(order, now: now, into: &actions)
     }

@@ -31,6 +31,10 @@ struct ProcessSettings: Sendable {
     var nameLifetime = TimeSpan.seconds(15)
     var missingNameLifetime = TimeSpan.seconds(15)
     var security = Security()
+    /// Zero never checks.
+    var zoneCheckPeriod = TimeSpan.zero
+    /// Empty for the system's.
+    var resolverConfiguration: ByteString = ""
 }
 
 /// What every TCP socket gets.
@@ -78,6 +82,8 @@ extension ProcessSettings {
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL
         missingNameLifetime = global.dnsNXDomainTTL
+        zoneCheckPeriod = global.dnsZoneCheckPeriod
+        resolverConfiguration = global.resolvConf
     }
 }
 

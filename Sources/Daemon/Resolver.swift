@@ -1,10 +1,12 @@
 import CAres
 import CLinux
+import Engine
 import EventLoop
 import Primitives
 
 /// Looks up names without blocking, with /etc/hosts before the network, and remembers what it found for a
-/// while.
+/// while. A name that leads elsewhere when it is looked up again is news, so that servers at the old place
+/// can go; so is a zone whose serial number changes, which has all its names looked up again.
 ///
 /// c-ares' sockets are in a poller of their own, which the worker's poller watches as one descriptor.
 final class Resolver {
@@ -13,6 +15,11 @@ final class Resolver {
         var expires: Instant
         /// The address the next asker gets first.
         var turn = 0
+    }
+
+    private struct Zone {
+        /// `nil` while it is not known.
+        var serial: Int64?
     }
 
     /// One question under way; the callback gets it back.
@@ -28,17 +35,29 @@ final class Resolver {
     /// More names than this are not remembered.
     private static let rememberedLimit = 1024
 
-    var lifetime = TimeSpan.seconds(15)
-    var missingLifetime = TimeSpan.seconds(15)
+    var lifetime: TimeSpan
+    var missingLifetime: TimeSpan
+    private var zonePeriod = TimeSpan.zero
     private let poller: Poller
     private var channel: ares_channel?
     private var remembered: [ByteString: Answer] = [:]
+    private var zones: [ByteString: Zone] = [:]
     private var waiting: [ByteString: [UInt64]] = [:]
     private var answers: [(waiter: UInt64, addresses: [linux_address])] = []
+    private var notes: [(Severity, String)] = []
+    private var movedHosts: [MovedHost] = []
+    private(set) var hasNews = false
+    private var zoneQuestions = 0
     private(set) var nextDeadline: Instant?
+    private var zoneDeadline: Instant?
+    /// The instant of the event under way; callbacks have no other.
+    private var now: Instant
 
     /// `nil` when c-ares cannot start.
-    init?() {
+    init?(_ settings: ProcessSettings) {
+        lifetime = settings.nameLifetime
+        missingLifetime = settings.missingNameLifetime
+        now = MonotonicClock.now()
         guard let poller = Poller() else { return nil }
         self.poller = poller
         guard ares_library_init(cares_init_all) == 0 else { return nil }
@@ -48,7 +67,13 @@ final class Resolver {
             Unmanaged<Resolver>.fromOpaque(owner).takeUnretainedValue()
                 .watch(Int32(truncatingIfNeeded: descriptor), readable != 0, writable != 0)
         }
-        guard cares_open(&channel, watch, owner) == 0 else { return nil }
+        let file = settings.resolverConfiguration
+        let opened =
+            file.isEmpty
+            ? cares_open(&channel, watch, owner, nil)
+            : file.withCString { cares_open(&channel, watch, owner, $0) }
+        guard opened == 0 else { return nil }
+        checkZones(every: settings.zoneCheckPeriod, now: now)
     }
 
     deinit { if let channel { ares_destroy(channel) } }
@@ -64,16 +89,51 @@ final class Resolver {
         return answers
     }
 
+    /// Lines for the log, and names that lead elsewhere now.
+    func takeNews() -> (notes: [(Severity, String)], moved: [MovedHost]) {
+        defer {
+            notes = []
+            movedHosts = []
+            hasNews = false
+        }
+        return (notes, movedHosts)
+    }
+
+    /// What is known, for the console.
+    var report: NameReport {
+        var report = NameReport()
+        report.hosts = remembered.map { name, answer in
+            NameReport.Host(
+                name: name, expires: answer.expires, addresses: answer.addresses.map { SocketAddress($0) })
+        }.sorted { $0.name < $1.name }
+        var counts: [ByteString: Int] = [:]
+        for name in remembered.keys { if let zone = Self.zone(of: name) { counts[zone, default: 0] += 1 } }
+        report.zones = zones.map { name, zone in
+            NameReport.Zone(name: name, serial: zone.serial, hosts: counts[name, default: 0])
+        }.sorted { $0.name < $1.name }
+        report.queries = waiting.count + zoneQuestions
+        return report
+    }
+
+    // MARK: Names
+
     /// Asks for a name's addresses. The answer is among `takeAnswers`, perhaps at once.
     func ask(_ name: ByteString, for waiter: UInt64, now: Instant) {
+        self.now = now
         if var answer = remembered[name], answer.expires > now {
             answers.append((waiter, Self.rotated(answer.addresses, by: answer.turn)))
             answer.turn &+= 1
             remembered[name] = answer
             return
         }
+        lookUp(name, for: waiter)
+        planWait()
+    }
+
+    /// Looks a name up, for somebody or for nobody in particular.
+    private func lookUp(_ name: ByteString, for waiter: UInt64?) {
         let isAsked = waiting[name] != nil
-        waiting[name, default: []].append(waiter)
+        waiting[name, default: []] += waiter.map { [$0] } ?? []
         if isAsked { return }
         let question = Unmanaged.passRetained(Question(self, name)).toOpaque()
         let done: ares_addrinfo_callback = { asked, status, _, found in
@@ -83,14 +143,103 @@ final class Resolver {
             if status == cares_success, let found { addresses = Resolver.addresses(of: found) }
             if let found { ares_freeaddrinfo(found) }
             // Destroying the channel answers what is under way; nobody waits any more.
-            if status != cares_destroyed { question.resolver.finish(question.name, addresses) }
+            if status != cares_destroyed { question.resolver.finish(question.name, addresses, status) }
         }
         name.withCString { cares_start(channel, $0, done, question) }
-        planWait()
     }
 
+    private func finish(_ name: ByteString, _ addresses: [linux_address], _ status: Int32) {
+        if addresses.isEmpty { note(.warning, "DNS lookup failed: \(name.lossyText): result=\(status)") }
+        if remembered.count >= Self.rememberedLimit {
+            remembered = remembered.filter { $0.value.expires > now }
+        }
+        var turn = 0
+        for waiter in waiting.removeValue(forKey: name) ?? [] {
+            answers.append((waiter, Self.rotated(addresses, by: turn)))
+            turn &+= 1
+        }
+        hasNews = true
+        if let old = remembered[name] { compare(name, old.addresses, addresses) }
+        guard remembered[name] != nil || remembered.count < Self.rememberedLimit else { return }
+        let expires = now + (addresses.isEmpty ? missingLifetime : lifetime)
+        remembered[name] = Answer(addresses: addresses, expires: expires, turn: turn)
+        if !zonePeriod.isZero, let zone = Self.zone(of: name), zones[zone] == nil {
+            zones[zone] = Zone()
+            checkZone(zone)
+        }
+    }
+
+    /// A look-up that fails moves nothing: the servers that are there may go on.
+    private func compare(_ name: ByteString, _ old: [linux_address], _ new: [linux_address]) {
+        let before = Set(old.map { SocketAddress($0).host })
+        let after = Set(new.map { SocketAddress($0).host })
+        if new.isEmpty || before == after { return }
+        if !before.isEmpty {
+            let text =
+                "\(before.sorted().joined(separator: ",")) now \(after.sorted().joined(separator: ","))"
+            note(.log, "host '\(name.lossyText)' has other addresses: was \(text)")
+        }
+        movedHosts.append(MovedHost(name: name, addresses: new.map { SocketAddress($0) }))
+    }
+
+    private func note(_ level: Severity, _ text: String) {
+        notes.append((level, text))
+        hasNews = true
+    }
+
+    // MARK: Zones
+
+    /// How often serial numbers are looked at from here on; zero never does.
+    func checkZones(every period: TimeSpan, now: Instant) {
+        guard period != zonePeriod else { return }
+        self.now = now
+        zonePeriod = period
+        zoneDeadline = period.isZero ? nil : now + period
+        zones = [:]
+        hasNews = true
+        defer { planWait() }
+        if period.isZero { return }
+        for zone in Set(remembered.keys.compactMap { Self.zone(of: $0) }) {
+            zones[zone] = Zone()
+            checkZone(zone)
+        }
+    }
+
+    /// What stands behind the first dot.
+    private static func zone(of name: ByteString) -> ByteString? {
+        guard let dot = name.bytes.firstIndex(of: UInt8(ascii: ".")), dot + 1 < name.count else { return nil }
+        return ByteString(Array(name.bytes[(dot + 1)...]))
+    }
+
+    private func checkZone(_ zone: ByteString) {
+        zoneQuestions += 1
+        let question = Unmanaged.passRetained(Question(self, zone)).toOpaque()
+        let done: ares_callback = { asked, status, _, bytes, length in
+            guard let asked else { return }
+            let question = Unmanaged<Question>.fromOpaque(asked).takeRetainedValue()
+            guard status != cares_destroyed else { return }
+            let serial = status == cares_success ? cares_serial(bytes, length) : -1
+            question.resolver.finishZone(question.name, serial < 0 ? nil : serial)
+        }
+        zone.withCString { cares_start_zone(channel, $0, done, question) }
+    }
+
+    private func finishZone(_ zone: ByteString, _ serial: Int64?) {
+        zoneQuestions -= 1
+        hasNews = true
+        // A zone without an answer keeps the number that is known.
+        guard let serial, let old = zones[zone] else { return }
+        zones[zone]?.serial = serial
+        guard let before = old.serial, before != serial else { return }
+        note(.log, "zone '\(zone.lossyText)' serial changed: old=\(before) new=\(serial)")
+        for name in remembered.keys where Self.zone(of: name) == zone { lookUp(name, for: nil) }
+    }
+
+    // MARK: Sockets and time
+
     /// Moves on what is ready or overdue.
-    func work() {
+    func work(_ now: Instant) {
+        self.now = now
         let none: ares_socket_t = -1
         let count = poller.blockingWaitForWork(.zero)
         for index in 0..<count {
@@ -101,12 +250,17 @@ final class Resolver {
                 channel, isReadable ? socket : none, event.what.meets(.writable) ? socket : none)
         }
         if count == 0 { ares_process_fd(channel, none, none) }
+        if let deadline = zoneDeadline, deadline <= now {
+            zoneDeadline = now + zonePeriod
+            for zone in zones.keys.sorted() { checkZone(zone) }
+        }
         planWait()
     }
 
     private func planWait() {
         let wait = cares_wait_milliseconds(channel)
         nextDeadline = wait < 0 ? nil : MonotonicClock.now() + .milliseconds(wait)
+        if let zone = zoneDeadline { nextDeadline = min(zone, nextDeadline ?? zone) }
     }
 
     private func watch(_ descriptor: Int32, _ readable: Bool, _ writable: Bool) {
@@ -118,21 +272,6 @@ final class Resolver {
         if poller.change(descriptor, interest, word: word) != 0 {
             poller.add(descriptor, interest, word: word)
         }
-    }
-
-    private func finish(_ name: ByteString, _ addresses: [linux_address]) {
-        let now = MonotonicClock.now()
-        if remembered.count >= Self.rememberedLimit {
-            remembered = remembered.filter { $0.value.expires > now }
-        }
-        var turn = 0
-        for waiter in waiting.removeValue(forKey: name) ?? [] {
-            answers.append((waiter, Self.rotated(addresses, by: turn)))
-            turn &+= 1
-        }
-        guard remembered.count < Self.rememberedLimit else { return }
-        let expires = now + (addresses.isEmpty ? missingLifetime : lifetime)
-        remembered[name] = Answer(addresses: addresses, expires: expires, turn: turn)
     }
 
     private static func rotated(_ addresses: [linux_address], by turn: Int) -> [linux_address] {

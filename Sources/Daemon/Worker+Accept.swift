@@ -101,6 +101,8 @@ extension Worker where Engine: ~Copyable {
         log.format = fresh.logFormat
         resolver.lifetime = fresh.nameLifetime
         resolver.missingLifetime = fresh.missingNameLifetime
+        resolver.checkZones(every: fresh.zoneCheckPeriod, now: now)
+        if resolver.hasNews { followUps.append(FollowUp(kind: .news, link: 0)) }
         if fresh.usesSyslog {
             log.useSyslog(ident: fresh.syslogIdent, facility: fresh.syslogFacility)
         } else {

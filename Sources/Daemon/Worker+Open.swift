@@ -33,6 +33,19 @@ extension Worker where Engine: ~Copyable {
         }
         openings[link.packed] = opening
         resolver.ask(endpoint.host, for: link.packed, now: now)
+        // Not at once: a list of actions is being carried out.
+        if resolver.hasNews { followUps.append(FollowUp(kind: .news, link: 0)) }
+    }
+
+    /// The resolver has learned something, whether somebody waits for it or not.
+    @inline(never)
+    mutating func takeNews() {
+        guard resolver.hasNews else { return }
+        let (notes, moved) = resolver.takeNews()
+        for (level, text) in notes { log.write(level, text) }
+        actions.removeAll()
+        engine.learned(resolver.report, moved: moved, now: now, into: &actions)
+        carryOut()
     }
 
     /// Names have been looked up.

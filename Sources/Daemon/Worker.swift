@@ -47,7 +47,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
         reload: @escaping (ByteString) -> LoadedConfiguration
     ) {
-        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(),
+        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(settings),
             let helpers = Helpers()
         else { return nil }
         self.engine = engine
@@ -105,7 +105,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .lingering(let place, let stamp):
             lingering.handle(place, stamp, event.what, room: receiveRoom, poller, &blocks, now)
         case .signals: takeSignals()
-        case .resolver: resolver.work()
+        case .resolver:
+            resolver.work(now)
+            takeNews()
         case .helpers: takeHelp()
         case nil: return
         }
@@ -147,6 +149,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     private mutating func follow(_ next: FollowUp) {
         if next.kind == .reload { return reloadConfiguration(for: next.link) }
+        if next.kind == .news { return takeNews() }
         let link = LinkID(packed: next.link)
         guard let place = connection(link) else { return }
         switch next.kind {
@@ -159,7 +162,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .openFailed: failOpening(link, next.error)
         case .handshake: beginHandshake(link, place)
         case .noTLS: end(link, .brokenTLS("TLS is not set up"))
-        case .reload: return
+        case .reload, .news: return
         }
     }
 
@@ -170,7 +173,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         var soonest = dueAt ?? .never
         if let deadline = lingering.nextDeadline { soonest = min(soonest, deadline) }
         if let deadline = listeners.resumeAt { soonest = min(soonest, deadline) }
-        if !openings.isEmpty, let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
+        if let deadline = resolver.nextDeadline { soonest = min(soonest, deadline) }
         return soonest == .never ? nil : soonest.since(now)
     }
 
@@ -183,7 +186,10 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         }
         if let deadline = lingering.nextDeadline, deadline <= now { lingering.sweep(&blocks, now) }
         if let deadline = listeners.resumeAt, deadline <= now { listeners.resume(poller) }
-        if !openings.isEmpty, let deadline = resolver.nextDeadline, deadline <= now { resolver.work() }
+        if let deadline = resolver.nextDeadline, deadline <= now {
+            resolver.work(now)
+            takeNews()
+        }
     }
 
     // MARK: Helpers

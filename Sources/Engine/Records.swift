@@ -110,6 +110,7 @@ public struct PoolSettings: Equatable, Sendable {
             reserve: line?.reservePoolSize ?? database.reservePoolSize ?? global.reservePoolSize,
             reserveTimeout: global.reservePoolTimeout, loginRetry: global.serverLoginRetry)
         maxPreparedStatements = global.maxPreparedStatements
+        tracksStatements = mode.tracksStatements && maxPreparedStatements > 0
         queryWaitTimeout = database.queryWaitTimeout ?? global.queryWaitTimeout
         queryTimeout = line?.queryTimeout ?? global.queryTimeout
         idleTransactionTimeout = line?.idleTransactionTimeout ?? global.idleTransactionTimeout
@@ -127,7 +128,7 @@ public struct PoolSettings: Equatable, Sendable {
     }
 
     /// Whether prepared statements are followed and renamed.
-    public var tracksStatements: Bool { mode.tracksStatements && maxPreparedStatements > 0 }
+    public let tracksStatements: Bool
     /// Whether an open transaction or a running query has a deadline.
     public var limitsTransactions: Bool {
         !queryTimeout.isZero || !idleTransactionTimeout.isZero || !transactionTimeout.isZero

@@ -27,6 +27,11 @@ public enum SideResult: Sendable {
 public struct NumberedSideJob: Sendable {
     public let number: UInt64
     public let job: SideJob
+
+    public init(number: UInt64, job: SideJob) {
+        self.number = number
+        self.job = job
+    }
 }
 
 /// Who waits for a job.

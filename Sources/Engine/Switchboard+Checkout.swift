@@ -151,6 +151,7 @@ extension Switchboard {
     /// Takes server and client apart. The server is nobody's until `release` or `closeServer` decides on it.
     mutating func detach(_ client: ClientID, from server: ServerID, into actions: inout ActionList) {
         servers[server].client = nil
+        servers[server].hasPartOfRequest = clients[client].restBytes > 0
         clients[client].phase = .idle
         clients[client].querySince = .zero
         clients[client].transactionSince = .zero
@@ -159,6 +160,7 @@ extension Switchboard {
         unhold(client, .congestion, into: &actions)
         unhold(client, .ledger, into: &actions)
         clients[client].waitsForAll = false
+        clients[client].waitsBehindRest = false
         unhold(client, .cancel, into: &actions)
     }
 

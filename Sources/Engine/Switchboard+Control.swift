@@ -275,6 +275,26 @@ extension Switchboard {
         keepUp(pool, now: now, into: &actions)
     }
 
+    /// A name leads elsewhere: servers at addresses that it has no longer are replaced when they are free.
+    public mutating func moved(_ host: MovedHost, now: Instant, into actions: inout ActionList) {
+        var touched: Set<PoolID> = []
+        for server in serverIDs
+        where servers.contains(server) && servers[server].endpoint.host == host.name
+            && servers[server].retirement == nil
+        {
+            guard let remote = servers[server].remote, remote.family != .unix,
+                !host.addresses.contains(where: { $0.host == remote.host })
+            else { continue }
+            switch roster.state(server) {
+            case .idle, .active, .testing:
+                servers[server].retirement = "obsolete connection"
+                touched.insert(servers[server].pool)
+            case .opening, .cancelling, nil: break
+            }
+        }
+        for pool in poolIDs where touched.contains(pool) { keepUp(pool, now: now, into: &actions) }
+    }
+
     public mutating func waitForClose(
         _ database: DatabaseID?, for console: ClientID, now: Instant, into actions: inout ActionList
     ) {

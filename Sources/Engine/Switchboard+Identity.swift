@@ -180,7 +180,9 @@ extension Switchboard {
     ) {
         var auth = ClientAuth(
             method: login.method, user: login.user, secret: secret, instance: instance,
-            iterations: snapshot.global.scramIterations, binding: clients[client].encryption?.binding)
+            iterations: snapshot.global.scramIterations,
+            derivesForNobody: secret == nil && login.usedLookup != nil,
+            binding: clients[client].encryption?.binding)
         var step = ClientAuthStep.waiting
         actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
         login.auth = auth

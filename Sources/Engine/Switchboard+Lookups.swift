@@ -28,10 +28,9 @@ extension Switchboard {
         for login: ClientLogin, now: Instant, into actions: inout ActionList
     ) -> LookupPlace {
         let isConsole = login.database == Self.consoleName
-        let target = isConsole ? nil : findDatabase(login.database, now: now, into: &actions)
+        let entry = isConsole ? nil : entry(for: login.database)
         // A database that does not exist says so only to those who have proved who they are.
-        if target == nil, !isConsole { return .none }
-        let entry = target.map { databases[$0].entry }
+        if entry == nil, !isConsole { return .none }
         guard let authUser = entry?.authUser ?? snapshot.global.authUser else { return .none }
         let name = entry?.authDbname ?? snapshot.global.authDbname ?? login.database
         if name == Self.consoleName {
@@ -52,6 +51,14 @@ extension Switchboard {
         }
         let query = Self.pinned(entry?.authQuery ?? snapshot.global.authQuery)
         return .key(LookupKey(database: database, user: user, query: query, name: login.user), pool)
+    }
+
+    /// What holds for a database of this name. Nothing is registered for a stranger's wish.
+    private func entry(for name: ByteString) -> DatabaseEntry? {
+        if let known = name.withView({ databaseNames.value($0) }), !databases[known].isRemoved {
+            return databases[known].entry
+        }
+        return snapshot.autoDatabase
     }
 
     /// The default query with every name qualified, so that whatever stands in the search_path of auth_user

@@ -233,12 +233,13 @@ extension Switchboard {
         }
     }
 
+    @inline(__always)
     private mutating func step(_ verdict: ExpectedReplies.Verdict, from server: ServerID) -> ReplyStep {
         switch verdict {
         case .part(let reply):
             return reply.disposition == .forward ? .relay : .swallow
         case .completes(let reply):
-            confirm(reply, from: server)
+            if !reply.changesNothing { confirm(reply, from: server) }
             return reply.disposition == .forward ? .relay : .swallow
         case .outOfStep:
             return .broken
@@ -378,7 +379,7 @@ extension Switchboard {
             }
             return .errandDone
         }
-        confirm(reply, from: server)
+        if !reply.changesNothing { confirm(reply, from: server) }
         guard let client = servers[server].client else { return .broken }
         if servers[server].replies.isEmpty { queryEnded(client, server, status, now: now) }
         return servers[server].replies.isSettled && mayPart(client, from: server) ? .settled : .relay

@@ -21,6 +21,19 @@ extension Switchboard {
         _ bytes: ByteView, startingAt start: Int = 0, from client: ClientID, now: Instant,
         into actions: inout ActionList
     ) -> Int {
+        let end = pass(bytes, start, from: client, now: now, into: &actions)
+        guard let end else { return bytes.count }
+        if end > start, clients.contains(client), let pool = clients[client].pool {
+            pools[pool].counters.bytesFromClients &+= UInt64(end - start)
+        }
+        return end
+    }
+
+    /// Where the first byte that is not dealt with stands; `nil` when the client is gone.
+    @inline(__always)
+    private mutating func pass(
+        _ bytes: ByteView, _ start: Int, from client: ClientID, now: Instant, into actions: inout ActionList
+    ) -> Int? {
         var offset = start
         let limitBytes = UInt32(clamping: snapshot.global.maxPacketSize)
         while offset < bytes.count, clients[client].holds.isEmpty {
@@ -33,18 +46,18 @@ extension Switchboard {
                 return offset
             case .malformed:
                 refuse(client, .badHeader(bytes.slice(offset)), now: now, into: &actions)
-                return bytes.count
+                return nil
             case .header(let header):
                 guard let kind = ClientMessageKind(rawValue: header.kind) else {
                     refuseUnknown(header, from: client, now: now, into: &actions)
-                    return bytes.count
+                    return nil
                 }
                 let message = Message(
                     kind: kind, bytes: bytes, offset: offset, length: header.messageBytes)
                 switch request(message, from: client, now: now, into: &actions) {
                 case .took(let count): offset += count
                 case .wait: return offset
-                case .gone: return bytes.count
+                case .gone: return nil
                 }
             }
         }
@@ -62,10 +75,15 @@ extension Switchboard {
         }
         let count = min(clients[client].restBytes, bytes.count - offset)
         clients[client].restBytes -= count
-        if let server = clients[client].server, let pool = clients[client].pool {
-            pools[pool].counters.bytesFromClients &+= UInt64(count)
+        if let server = clients[client].server {
             actions.relay(offset: offset, count: count, to: .server(server))
-            if clients[client].restBytes == 0 { releaseIfFree(server, of: client, now: now, into: &actions) }
+            if clients[client].restBytes == 0 {
+                if clients[client].waitsBehindRest, !servers[server].replies.isEmpty {
+                    _ = waitForAll(from: server, client, into: &actions)
+                }
+                clients[client].waitsBehindRest = false
+                releaseIfFree(server, of: client, now: now, into: &actions)
+            }
         }
         return count
     }
@@ -95,7 +113,11 @@ extension Switchboard {
         var present: Int { min(length, bytes.count - offset) }
         var isWhole: Bool { present == length }
         /// The body as far as it is here.
-        var body: ByteView { bytes.slice(offset + FrameHeader.byteCount, present - FrameHeader.byteCount) }
+        var body: ByteView {
+            @inline(__always) get {
+                bytes.slice(offset + FrameHeader.byteCount, present - FrameHeader.byteCount)
+            }
+        }
     }
 
     private mutating func request(
@@ -194,10 +216,7 @@ extension Switchboard {
     ) -> Step {
         if servers[server].replies.isFull { return wait(for: server, client, into: &actions) }
         guard let pool = clients[client].pool else { return .gone }
-        let isTracked =
-            pools[pool].settings.tracksStatements && !servers[server].replies.skipsToSync
-            && servers[server].replies.copyIn != .taking
-        if isTracked {
+        if pools[pool].settings.tracksStatements, servers[server].replies.isListening {
             switch message.kind {
             case .parse: return parse(message, from: client, to: server, now: now, into: &actions)
             case .bind: return bind(message, from: client, to: server, now: now, into: &actions)
@@ -243,12 +262,9 @@ extension Switchboard {
         _ message: Message, from client: ClientID, to server: ServerID, skipping: Int = 0,
         into actions: inout ActionList
     ) -> Step {
-        if let pool = clients[client].pool {
-            pools[pool].counters.bytesFromClients &+= UInt64(message.present)
-        }
         actions.relay(
             offset: message.offset + skipping, count: message.present - skipping, to: .server(server))
-        clients[client].restBytes = message.length - message.present
+        if !message.isWhole { clients[client].restBytes = message.length - message.present }
         return .took(message.present)
     }
 
@@ -260,8 +276,7 @@ extension Switchboard {
     mutating func expect(
         _ reply: ExpectedReply, of client: ClientID, from server: ServerID, now: Instant
     ) {
-        servers[server].replies.expect(reply)
-        servers[server].requestAt = now
+        servers[server].expect(reply, now: now)
         guard clients[client].querySince == .zero, let pool = clients[client].pool else { return }
         clients[client].querySince = now
         clients[client].requestAt = now

@@ -450,7 +450,10 @@ extension Switchboard {
         _ server: ServerID, because reason: ByteString, now: Instant, into actions: inout ActionList
     ) {
         if servers[server].phase == .ready || servers[server].phase == .loggingIn {
-            actions.send(to: .server(server)) { $0.message(.terminate) }
+            // Behind part of a request a Terminate would be read as the rest of it.
+            if !servers[server].hasPartOfRequest {
+                actions.send(to: .server(server)) { $0.message(.terminate) }
+            }
             actions.append(.close(.server(server)))
         } else {
             actions.append(.drop(.server(server)))

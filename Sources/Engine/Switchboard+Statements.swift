@@ -34,7 +34,7 @@ extension Switchboard {
             return wait(for: server, client, into: &actions)
         case .known:
             if !servers[server].replies.isEmpty { return waitForAll(from: server, client, into: &actions) }
-            if servers[server].status == .failed {
+            if servers[server].status == .failed, !DeallocateText.endsTransaction(definition) {
                 return parseWhileFailed(message, definition, from: client, to: server, now, into: &actions)
             }
             return parseTakenName(
@@ -47,7 +47,7 @@ extension Switchboard {
             return .gone
         }
         let statement = statements.hold(definition)
-        switch servers[server].statements.presence(statement, segment: segment) {
+        switch servers[server].statements.use(statement, segment: segment) {
         case .underWay(let other) where other != segment:
             statements.letGo(statement)
             return wait(for: server, client, into: &actions)
@@ -64,7 +64,6 @@ extension Switchboard {
             }
             let number = names.change(name, to: statement, segment: segment)
             let reply = ExpectedReply(.parse, .answer, statement: statement, name: number)
-            servers[server].statements.used(statement)
             expect(reply, of: client, from: server, now: now)
             answer(from: server, now: now, into: &actions)
             return .took(message.length)
@@ -102,7 +101,7 @@ extension Switchboard {
             return wait(for: server, client, into: &actions)
         }
         forgetUnnamed(of: server)
-        let statement = statements.hold(definition)
+        let statement = statements.hold(definition, guess: clients[client].unnamed.committed)
         statements.hold(again: statement)
         servers[server].statements.setUnnamed(statement, .underWay(segment: segment))
         changeUnnamed(of: client, to: statement, segment: segment)
@@ -324,9 +323,9 @@ extension Switchboard {
             // Nobody else's statement may answer to it.
             return name.hasPrefix("PGBOUNCER_") ? .renamed(unusedStatement()) : .asItIs
         case .known(let statement):
-            switch servers[server].statements.presence(statement, segment: segment) {
+            switch servers[server].statements.use(statement, segment: segment) {
             case .prepared:
-                servers[server].statements.used(statement)
+                break
             case .underWay(let other):
                 if other != segment {
                     _ = wait(for: server, client, into: &actions)
@@ -586,6 +585,10 @@ extension Switchboard {
         let drops = message.kind == .query ? mayDrop(message.body) : clients[client].preparesDropping
         guard drops, servers[server].replies.count > 0 else { return }
         clients[client].preparesDropping = false
+        guard message.isWhole else {
+            clients[client].waitsBehindRest = true
+            return
+        }
         _ = waitForAll(from: server, client, into: &actions)
     }
 
@@ -686,6 +689,16 @@ enum DeallocateText {
             return nil
         }
         return words.isAtEnd && !(name.isPlain && name.bytes.equals("all")) ? name.bytes : nil
+    }
+
+    /// Whether PostgreSQL takes this text in a transaction that has failed: COMMIT, ROLLBACK and their kin.
+    static func endsTransaction(_ definition: ByteView) -> Bool {
+        guard let text = definition.cString(at: 0) else { return false }
+        var words = Words(text: text.bytes)
+        guard let verb = words.next(), verb.isPlain else { return false }
+        if verb.bytes.equals("prepare") { return words.next()?.bytes.equals("transaction") ?? false }
+        return verb.bytes.equals("commit") || verb.bytes.equals("end") || verb.bytes.equals("rollback")
+            || verb.bytes.equals("abort")
     }
 
     private struct Word {

@@ -313,8 +313,8 @@ extension Switchboard {
     mutating func keepUp(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         guard pool != consolePool else { return }
         for server in idleServers(of: pool) {
-            if servers[server].retirement != nil {
-                closeServer(server, because: "database configuration changed", now: now, into: &actions)
+            if let reason = servers[server].retirement {
+                closeServer(server, because: ByteString(reason), now: now, into: &actions)
             } else if pools[pool].settings.limits.size > 0,
                 pools[pool].lists.sessions > pools[pool].settings.limits.size
             {
@@ -337,7 +337,8 @@ extension Switchboard {
     /// The period that began then ends when the setting says.
     mutating func armStats(from start: Instant) {
         let period = snapshot.global.statsPeriod
-        statsPeriodEnd = start + (period.isZero ? .seconds(60) : period)
+        statsPeriodEnd = period.isZero ? .never : start + period
+        if period.isZero { return }
         timers.add(.stats, at: statsPeriodEnd)
     }
 

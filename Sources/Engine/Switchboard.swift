@@ -73,6 +73,8 @@ public struct Switchboard: ~Copyable {
     var consoleNews: [ConsoleNews] = []
     var consoleWaits: [(client: ClientID, wait: ConsoleWait)] = []
     public internal(set) var consoleClients = 0
+    /// What the driver knows of host names.
+    public var names = NameReport()
     public internal(set) var statsPeriodStart: Instant
     /// When the period ends; timers for other instants are of a period that was changed.
     var statsPeriodEnd = Instant.never

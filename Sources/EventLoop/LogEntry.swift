@@ -133,8 +133,8 @@ struct LogEntry {
         line.append("\"")
     }
 
-    /// RFC 3339, in UTC, to the millisecond. Days are counted from the first of March of a leap century's year,
-    /// so that the day that comes and goes is the last of its year.
+    /// RFC 3339, in UTC, to the millisecond. Days are counted from the first of March of a leap century's
+    /// year, so that the day that comes and goes is the last of its year.
     static func time(_ nanoseconds: UInt64) -> String {
         let milliseconds = nanoseconds / 1_000_000
         let secondOfDay = Int(milliseconds / 1000 % 86_400)
@@ -147,8 +147,9 @@ struct LogEntry {
         let day = dayOfYear - (153 * shifted + 2) / 5 + 1
         let month = shifted < 10 ? shifted + 3 : shifted - 9
         let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        return "\(year)-\(two(month))-\(two(day))T\(two(secondOfDay / 3600)):\(two(secondOfDay / 60 % 60)):"
-            + "\(two(secondOfDay % 60)).\(milliseconds % 1000 < 100 ? "0" : "")\(two(Int(milliseconds % 1000)))Z"
+        let time = "\(two(secondOfDay / 3600)):\(two(secondOfDay / 60 % 60)):\(two(secondOfDay % 60))"
+        let rest = Int(milliseconds % 1000)
+        return "\(year)-\(two(month))-\(two(day))T\(time).\(rest < 100 ? "0" : "")\(two(rest))Z"
     }
 
     private static func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }

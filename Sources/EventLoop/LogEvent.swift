@@ -1,7 +1,7 @@
 import Primitives
 
-/// A kind of log line, by the words it starts with. The names are part of the interface of `log_format = json`:
-/// they stay when a text changes.
+/// A kind of log line, by the words it starts with. The names are part of the interface of
+/// `log_format = json`: they stay when a text changes.
 package struct LogEvent: Sendable {
     package let name: StaticString
     /// What the message starts with.
@@ -45,7 +45,7 @@ package struct LogEvent: Sendable {
         LogEvent(name: "config_error", start: "invalid section ", doc: "There is no such section"),
         LogEvent(name: "config_error", start: "load_init_file: ", doc: "A part of the file is missing"),
         LogEvent(
-            name: "config_error", start: "include nesting level ", doc: "Files include each other too deeply"),
+            name: "config_error", start: "include nesting level ", doc: "Too many files inside one another"),
         LogEvent(
             name: "config_error", start: "error processing include file ",
             doc: "An included file cannot be read"),

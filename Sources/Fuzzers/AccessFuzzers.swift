@@ -31,11 +31,9 @@ enum AccessFiles {
         let part = parts.count > 2 ? Bytes(parts[2]) : []
         func load(_ hba: Bytes) -> Read {
             var reads = 0
-            let loaded = Snapshot.load(
-                path: "ini", networks: Networks(), list: { $0 == "d" ? .success(["a.conf"]) : .failure(none) }
-            ) {
+            func read(_ path: ByteString) -> Result<ByteString, FileProblem> {
                 reads += 1
-                switch $0 {
+                switch path {
                 case "ini":
                     return .success("[pgbouncer]\nauth_type=hba\nauth_hba_file=hba\nauth_ident_file=ident\n")
                 case "ident": return .success("m joe ann\nm /^(.*)x$ \\1\n")
@@ -45,6 +43,10 @@ enum AccessFiles {
                 default: return .failure(none)
                 }
             }
+            let list = { (path: ByteString) -> Result<[ByteString], FileProblem> in
+                path == "d" ? .success(["a.conf"]) : .failure(none)
+            }
+            let loaded = Snapshot.load(path: "ini", networks: Networks(), list: list, read: read)
             if reads > 100_000 { return .failure("") }
             switch loaded {
             case .success(let loaded): return .success(loaded.snapshot.access)

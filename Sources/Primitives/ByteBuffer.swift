@@ -73,6 +73,25 @@ public struct ByteBuffer: ~Copyable {
     /// A decimal number in ASCII.
     public mutating func append(decimal value: some BinaryInteger) { append(String(value)) }
 
+    /// A decimal number in ASCII; on the path of a query.
+    public mutating func append(decimal value: UInt32) {
+        var length = 1
+        var rest = value
+        while rest >= 10 {
+            rest /= 10
+            length &+= 1
+        }
+        reserve(length)
+        var place = count &+ length
+        rest = value
+        repeat {
+            place &-= 1
+            base.storeBytes(of: 0x30 &+ UInt8(rest % 10), toByteOffset: place, as: UInt8.self)
+            rest /= 10
+        } while rest > 0
+        count &+= length
+    }
+
     /// Overwrites four bytes written before.
     public mutating func set(uint32 value: UInt32, at offset: Int) {
         precondition(offset >= 0 && offset + 4 <= count)

@@ -34,6 +34,11 @@ public struct Interner: ~Copyable {
         return number
     }
 
+    /// Whether this number, which somebody holds, stands for these bytes.
+    public func holds(_ number: UInt32, _ bytes: ByteView) -> Bool {
+        entries[Int(number)].bytes?.withView { $0.equals(bytes) } ?? false
+    }
+
     /// Holds a number that is held already once more.
     public mutating func hold(again number: UInt32) {
         precondition(entries[Int(number)].holders > 0, "nobody holds this")

@@ -73,6 +73,8 @@ public struct ClientSession: ~Copyable {
     public var cancelsNext = false
     /// It has prepared a statement that may drop others.
     public var preparesDropping = false
+    /// Its request may drop statements and has been passed on in part: held when the rest has been, too.
+    public var waitsBehindRest = false
     /// It is held until everything it has asked for is answered, not only some of it.
     public var waitsForAll = false
 

@@ -33,6 +33,16 @@ public struct ExpectedReply: BitwiseCopyable, Equatable, Sendable {
     /// For `name`: the request ends the client's unnamed statement, or with a Parse gives it another meaning.
     public static let unnamed = UInt32.max - 1
 
+    /// Its answer changes nothing but the ledger.
+    @inlinable public var changesNothing: Bool {
+        if name != Self.none { return false }
+        switch request {
+        case .bind, .describeStatement, .describePortal, .execute, .sync, .functionCall, .copyEnd: return true
+        case .query, .parse, .parseUnnamed, .close: return false
+        }
+    }
+
+    @inlinable
     public init(
         _ request: Request, _ disposition: Disposition = .forward, statement: UInt32 = none,
         name: UInt32 = none
@@ -82,6 +92,8 @@ public struct ExpectedReplies: ~Copyable {
     @inlinable public var count: Int { @inline(__always) get { entries.count } }
     @inlinable public var isFull: Bool { @inline(__always) get { entries.count >= Self.limit } }
     @inlinable public var front: ExpectedReply? { @inline(__always) get { entries.first } }
+    /// It reads requests one by one: neither skips to a Sync nor takes rows of a copy.
+    @inlinable public var isListening: Bool { @inline(__always) get { !skipsToSync && copyIn != .taking } }
     /// Nothing is owed and nothing is being skipped or copied: with an idle transaction the server is free.
     @inlinable public var isSettled: Bool {
         @inline(__always) get { entries.isEmpty && !skipsToSync && !isBatchOpen && copyIn == .none }

@@ -63,6 +63,8 @@ public struct ServerSession: ~Copyable {
     public var strayReadies = 0
     /// It has told its client that it ends the session: nothing may follow that (FATAL).
     public var saidFatal = false
+    /// Part of a client's message was passed on and the rest will not come: only the end may follow (I4).
+    public var hasPartOfRequest = false
     /// Bytes of the current message that have not been read yet, and what becomes of them.
     public var restBytes = 0
     public var rest = Rest.relay
@@ -110,6 +112,13 @@ public struct ServerSession: ~Copyable {
 
     public mutating func poison(_ reason: StaticString) {
         if poison == nil { poison = reason }
+    }
+
+    /// Notes a request that has been sent.
+    @inlinable
+    public mutating func expect(_ reply: ExpectedReply, now: Instant) {
+        replies.expect(reply)
+        requestAt = now
     }
 
     /// Part of a message has gone to the client and the rest has not come: no word of ours may stand behind

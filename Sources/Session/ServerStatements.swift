@@ -32,15 +32,18 @@ public struct ServerStatements: ~Copyable {
 
     public var count: Int { entries.count }
 
-    /// What a request in this segment may count on.
-    public func presence(_ statement: UInt32, segment: UInt32) -> Presence {
+    /// What a request in this segment may count on. What is prepared counts as used, for the order of
+    /// eviction.
+    public mutating func use(_ statement: UInt32, segment: UInt32) -> Presence {
         guard let place = places[statement] else {
             // A Close sent in an earlier segment may yet be skipped.
             if let closing = closing[statement], closing != segment { return .underWay(segment: closing) }
             return .absent
         }
-        let entry = entries[place]
-        return entry.confirmed ? .prepared : .underWay(segment: entry.segment)
+        guard entries[place].confirmed else { return .underWay(segment: entries[place].segment) }
+        uses &+= 1
+        entries[place].lastUse = uses
+        return .prepared
     }
 
     public func has(_ statement: UInt32) -> Bool { places[statement] != nil }
@@ -56,13 +59,6 @@ public struct ServerStatements: ~Copyable {
     }
 
     public mutating func closeAnswered(_ statement: UInt32) { closing[statement] = nil }
-
-    /// Marks a use, for the order of eviction.
-    public mutating func used(_ statement: UInt32) {
-        guard let place = places[statement] else { return }
-        uses &+= 1
-        entries[place].lastUse = uses
-    }
 
     public mutating func parseSent(_ statement: UInt32, segment: UInt32) {
         uses &+= 1

@@ -12,8 +12,13 @@ public struct StatementTable: ~Copyable {
 
     public var count: Int { definitions.count }
 
-    /// The statement with this definition (Parse without its name), held once more.
-    public mutating func hold(_ definition: ByteView) -> UInt32 {
+    /// The statement with this definition (Parse without its name), held once more. `guess`: the one it may
+    /// well be, which spares looking it up.
+    public mutating func hold(_ definition: ByteView, guess: UInt32 = ExpectedReply.none) -> UInt32 {
+        if guess < UnnamedStatement.tooLong, definitions.holds(guess, definition) {
+            definitions.hold(again: guess)
+            return guess
+        }
         let before = definitions.count
         let number = definitions.hold(definition)
         while serials.count <= Int(number) { serials.append(0) }

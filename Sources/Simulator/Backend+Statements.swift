@@ -67,6 +67,15 @@ extension Backend {
             deallocate(name)
         case .discardAll:
             discardAll()
+        case .savepoint, .rollbackTo, .release:
+            subtransaction(sentence)
+        case .listen(let channel):
+            channels.insert(channel)
+            formerChannels.insert(channel)
+            complete("LISTEN")
+        case .notify(let channel, let token):
+            notified.append((channel, token))
+            complete("NOTIFY")
         }
     }
 
@@ -85,7 +94,7 @@ extension Backend {
                 $0.append(uint32: UInt32(token.count + number.count + size))
                 $0.append(contentsOf: token)
                 $0.append(contentsOf: number)
-                for _ in 0..<size { $0.append(0x5A) }
+                $0.append(contentsOf: repeatElement(0x5A, count: size))
             }
         }
         if let portal {
@@ -109,11 +118,44 @@ extension Backend {
         default:
             let commits = sentence == .commit && status == 0x54
             status = 0x49
+            savepoints.removeAll()
             if commits { settings.commit() } else { settings.rollback() }
             portals.removeAll()
             settings.beginIfNeeded()
             complete(commits ? "COMMIT" : "ROLLBACK")
         }
+    }
+
+    private mutating func subtransaction(_ sentence: Sentence) {
+        guard status != 0x49 else {
+            return fail("25P01", "savepoints can only be used in transaction blocks")
+        }
+        switch sentence {
+        case .savepoint(let name):
+            savepoints.append(Savepoint(name: name, settings: settings, portals: Set(portals.keys)))
+            complete("SAVEPOINT")
+        case .rollbackTo(let name):
+            guard let place = savepoints.lastIndex(where: { $0.name == name }) else {
+                return failUnknown(name)
+            }
+            savepoints.removeSubrange((place + 1)...)
+            settings.goBack(to: savepoints[place].settings)
+            let kept = savepoints[place].portals
+            portals = portals.filter { kept.contains($0.key) }
+            status = 0x54
+            complete("ROLLBACK")
+        case .release(let name):
+            guard let place = savepoints.lastIndex(where: { $0.name == name }) else {
+                return failUnknown(name)
+            }
+            savepoints.removeSubrange(place...)
+            complete("RELEASE")
+        default: break
+        }
+    }
+
+    private mutating func failUnknown(_ savepoint: Bytes) {
+        fail("3B001", "savepoint \"\(savepoint.text)\" does not exist")
     }
 
     private mutating func set(_ name: Bytes, _ value: Bytes, isLocal: Bool) {
@@ -148,6 +190,7 @@ extension Backend {
         }
         statements.removeAll()
         unnamed = nil
+        channels.removeAll()
         settings.reset()
         complete("DISCARD ALL")
     }

@@ -27,6 +27,12 @@ struct Backend {
         var hasStarted = false
     }
 
+    struct Savepoint {
+        let name: Bytes
+        let settings: SessionSettings
+        let portals: Set<Bytes>
+    }
+
     struct Copy {
         var token: Bytes
         var failsAt: Int?
@@ -48,6 +54,13 @@ struct Backend {
     var statements: [Bytes: Prepared] = [:]
     var unnamed: Prepared?
     var portals: [Bytes: Portal] = [:]
+    /// Of the open transaction, oldest first.
+    var savepoints: [Savepoint] = []
+    /// Channels it has asked for, now and at any time.
+    var channels: Set<Bytes> = []
+    var formerChannels: Set<Bytes> = []
+    /// What it has told others that nobody has passed on yet.
+    var notified: [(channel: Bytes, token: Bytes)] = []
     /// An error in the extended protocol: everything up to Sync is ignored.
     var skips = false
     var copy: Copy?
@@ -125,6 +138,12 @@ struct Backend {
         case 0x64, 0x63, 0x66: break
         default: fatal("08P01", "invalid frontend message type \(kind)")
         }
+    }
+
+    /// An empty query at the front: whatever signal is due is dealt with before it is answered.
+    var frontIsEmptyQuery: Bool {
+        guard let header = input.header, header.kind == 0x51, copy == nil, !skips else { return false }
+        return header.length == 6 && input.count >= 6
     }
 
     /// Whether the message at the front can cause no answer at all.
@@ -238,9 +257,12 @@ extension Sentence {
     var token: Bytes? {
         switch self {
         case .rows(_, let token, _), .error(let token), .broken(let token), .sleep(_, let token),
-            .notice(let token), .show(_, let token), .copyIn(let token, _), .copyOut(_, let token):
+            .notice(let token), .notify(_, let token), .show(_, let token), .copyIn(let token, _),
+            .copyOut(_, let token):
             token
-        case .begin, .commit, .rollback, .set, .deallocate, .discardAll, .configure, .other: nil
+        case .begin, .commit, .rollback, .set, .deallocate, .discardAll, .configure, .other, .savepoint,
+            .rollbackTo, .release, .listen:
+            nil
         }
     }
 }

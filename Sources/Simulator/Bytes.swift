@@ -47,9 +47,44 @@ extension Bytes {
 
     /// The bytes up to the next zero, and the offset behind it.
     func cString(at offset: Int) -> (bytes: Bytes, next: Int) {
-        var end = offset
-        while end < count, self[end] != 0 { end += 1 }
-        return (Array(self[Swift.min(offset, count)..<end]), end + 1)
+        withUnsafeBytes { bytes in
+            let start = Swift.min(offset, bytes.count)
+            var end = start
+            // Eight at a time, as long as none of them is zero.
+            while end + 8 <= bytes.count {
+                let word = bytes.loadUnaligned(fromByteOffset: end, as: UInt64.self)
+                let zeroes = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+                if zeroes != 0 {
+                    end += zeroes.trailingZeroBitCount / 8
+                    return (Array(bytes[start..<end]), end + 1)
+                }
+                end += 8
+            }
+            while end < bytes.count, bytes[end] != 0 { end += 1 }
+            return (Array(bytes[start..<end]), end + 1)
+        }
+    }
+
+    /// Whether these bytes from `offset` on are `other`, to the last.
+    func matches(_ other: Bytes, at offset: Int) -> Bool {
+        guard offset >= 0, offset + other.count <= count else { return false }
+        return withUnsafeBytes { mine in
+            other.withUnsafeBytes { theirs in
+                var index = 0
+                while index + 8 <= theirs.count {
+                    let word = theirs.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                    if mine.loadUnaligned(fromByteOffset: offset + index, as: UInt64.self) != word {
+                        return false
+                    }
+                    index += 8
+                }
+                while index < theirs.count {
+                    if mine[offset + index] != theirs[index] { return false }
+                    index += 1
+                }
+                return true
+            }
+        }
     }
 
     var text: String { String(decoding: self, as: UTF8.self) }

@@ -31,6 +31,9 @@ final class Cable {
     // MARK: From the engine
 
     var outgoing = ByteQueue()
+    var framing = Framing()
+    /// The engine has been offered something of it.
+    var wasOffered = false
     var isCongested = false
     var peerReadIsDue = false
     /// The engine knows it: its handle is alive.

@@ -17,14 +17,17 @@ struct EventHeap {
         case calm
     }
 
+    /// Plain numbers, so that the heap moves nothing that is counted.
     private struct Entry {
         let at: UInt64
         let number: UInt64
-        let event: Event
+        let place: Int
         static func < (a: Entry, b: Entry) -> Bool { a.at != b.at ? a.at < b.at : a.number < b.number }
     }
 
     private var entries: [Entry] = []
+    private var events: [Event?] = []
+    private var freePlaces: [Int] = []
     private var numbers: UInt64 = 0
 
     var nextAt: UInt64? { entries.first?.at }
@@ -32,33 +35,37 @@ struct EventHeap {
 
     mutating func add(_ event: Event, at instant: UInt64) {
         numbers += 1
-        entries.append(Entry(at: instant, number: numbers, event: event))
+        let place = freePlaces.popLast() ?? events.count
+        if place == events.count { events.append(event) } else { events[place] = event }
+        let entry = Entry(at: instant, number: numbers, place: place)
+        entries.append(entry)
         var child = entries.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard entries[child] < entries[parent] else { break }
-            entries.swapAt(child, parent)
+            guard entry < entries[parent] else { break }
+            entries[child] = entries[parent]
             child = parent
         }
+        entries[child] = entry
     }
 
     mutating func takeFirst() -> (at: UInt64, event: Event)? {
-        guard let first = entries.first else { return nil }
-        let last = entries.removeLast()
-        if !entries.isEmpty {
-            entries[0] = last
-            var parent = 0
-            while true {
-                var least = parent
-                for child in [2 * parent + 1, 2 * parent + 2]
-                where child < entries.count && entries[child] < entries[least] {
-                    least = child
-                }
-                if least == parent { break }
-                entries.swapAt(least, parent)
-                parent = least
-            }
+        guard let first = entries.first, let last = entries.popLast(), let event = events[first.place] else {
+            return nil
         }
-        return (first.at, first.event)
+        events[first.place] = nil
+        freePlaces.append(first.place)
+        guard !entries.isEmpty else { return (first.at, event) }
+        var parent = 0
+        while true {
+            var least = 2 * parent + 1
+            guard least < entries.count else { break }
+            if least + 1 < entries.count, entries[least + 1] < entries[least] { least += 1 }
+            guard entries[least] < last else { break }
+            entries[parent] = entries[least]
+            parent = least
+        }
+        entries[parent] = last
+        return (first.at, event)
     }
 }

@@ -10,13 +10,13 @@ enum Hostility: CaseIterable {
     // on.
     case extraReady, extraResult, extraError, extraNotice, extraNotification, half, unknownType,
         authentication, key
-    case shortLength
+    case shortLength, negativeLength
     // Within an answer: whoever asked may be harmed, nobody else.
     case badStatus, longReady, bareReady, diesInRow, copyBoth, copyIn, silence
 
     static let afterAnswer: [Hostility] = [
         .extraReady, .extraResult, .extraError, .extraNotice, .extraNotification, .half, .unknownType,
-        .authentication, .key, .shortLength,
+        .authentication, .key, .shortLength, .negativeLength,
     ]
 
     var isAfterAnswer: Bool { Hostility.afterAnswer.contains(self) }
@@ -30,8 +30,10 @@ enum Hostility: CaseIterable {
     /// The answer as this server sends it. It ends with ReadyForQuery.
     func spoil(_ answer: Bytes, _ token: String) -> (bytes: Bytes, ends: Bool) {
         var out = answer
+        // A lie about the transaction would be believed where one more ReadyForQuery is in order.
+        let status = answer.last ?? 0x49
         switch self {
-        case .extraReady: out.message("Z") { $0.append(0x49) }
+        case .extraReady: out.message("Z") { $0.append(status) }
         case .extraResult:
             out.message("D") {
                 $0.append(uint16: 1)
@@ -39,7 +41,7 @@ enum Hostility: CaseIterable {
                 $0.append(contentsOf: token.utf8)
             }
             out.message("C") { $0.append(cString: "SELECT 1") }
-            out.message("Z") { $0.append(0x49) }
+            out.message("Z") { $0.append(status) }
         case .extraError: Self.report(&out, "E", "ERROR", token)
         case .extraNotice: Self.report(&out, "N", "NOTICE", token)
         case .extraNotification:
@@ -53,6 +55,7 @@ enum Hostility: CaseIterable {
         case .authentication: out.message("R") { $0.append(uint32: 3) }
         case .key: out.message("K") { $0.append(contentsOf: [0, 0, 0, 1, 0, 0, 0, 2]) }
         case .shortLength: out += [0x44, 0, 0, 0, 3]
+        case .negativeLength: out += [0x44, 0xFF, 0xFF, 0xFF, 0xFF]
         case .badStatus: out[out.count - 1] = 0x58
         case .longReady:
             out.removeLast(6)
@@ -88,12 +91,16 @@ extension World {
             server.backend.running.isEmpty, cable.outgoing.isEmpty, cable.isOpen
         else { return false }
         let kind = Hostility.allCases[server.random.below(Hostility.allCases.count)]
+        // Whoever asked is not told what this answer changes: that would be believed for good.
+        if kind == .bareReady, bytes.hasParameterStatus { return false }
         let victim = engine.servers.contains(server.id) ? engine.servers[server.id].client : nil
         let client = clients.first { victim != nil && $0.cable?.link == victim.map { .client($0) } }
         evilDeeds += 1
         let token = "~\(Hostility.nobody).\(evilDeeds)~"
         evilVictims.append(client?.number ?? Hostility.nobody)
-        let isOver = isAtRest(client) && server.backend.status == 0x49 && scenario.mode != .session
+        let keeps = victim.map { engine.clients[$0].unnamed.isPinned } ?? false
+        let isOver =
+            isAtRest(client) && server.backend.status == 0x49 && scenario.mode != .session && !keeps
         say("server \(server.number) is hostile: \(kind), to client \(client?.number ?? -1), over \(isOver)")
         note("hostile", UInt64(server.number), 0)
         if !kind.isHarmless, !(kind.isAfterAnswer && isOver), let client {
@@ -125,6 +132,15 @@ extension World {
 }
 
 extension Bytes {
+    fileprivate var hasParameterStatus: Bool {
+        var offset = 0
+        while offset + 5 <= count {
+            if self[offset] == 0x53 { return true }
+            offset += Int(uint32(at: offset + 1)) + 1
+        }
+        return false
+    }
+
     /// The offset behind the first place where this text stands.
     fileprivate func firstRange(of text: String) -> Int? {
         let wanted = Array(text.utf8)

@@ -8,7 +8,14 @@ struct Knobs {
     let slowness: Int
     let hostile: Int
     let lateTimers: Int
-    let horizon: Int
+    /// The largest piece that arrives at once, as a driver's buffer has it; 0 for any.
+    let buffer: Int
+    let patience: Int
+    let events: Int
+    let lives: Int
+    let clientsLimit: Int
+    /// A cancel request's signal may act when the connection that brought it has ended, one time in so many.
+    let lateSignals: Int
     let sessionsLimit: Int
 
     init(_ scenario: Scenario) {
@@ -20,7 +27,12 @@ struct Knobs {
         slowness = scenario["slowness"]
         hostile = scenario["hostile"]
         lateTimers = scenario["late_timers"]
-        horizon = scenario["calm_at"] + scenario["patience"]
+        buffer = scenario["buffer"]
+        patience = scenario["patience"]
+        events = scenario["events"]
+        lives = scenario["lives"]
+        clientsLimit = scenario["max_client_conn"]
+        lateSignals = scenario["late_signals"]
         sessionsLimit =
             max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
     }

@@ -61,15 +61,20 @@ extension Scenario {
         sometimes("cancel_hangs", [10, 50], in: 6)
         sometimes("login_silent", [10, 50], in: 8)
         sometimes("late_timers", [1000, 100_000], in: 4)
-        sometimes("max_client_conn", [2, 5], in: 12)
+        sometimes("max_client_conn", [2, 5], in: 8)
         sometimes("passwords", [1], in: 4)
         sometimes("many_pools", [1], in: 4)
         sometimes("max_db_connections", [1, 2, 4], in: 8)
         sometimes("max_user_connections", [1, 2, 4], in: 8)
         sometimes("hostile", [2, 20], in: 5)
         for feature in ScriptMaker.Feature.allCases { sometimes("does_" + feature.rawValue, [1]) }
-        self["calm_at"] = [200_000, 1_000_000, 3_000_000][random.below(3)]
+        // The faults stop after so many events, or when nothing moves any more.
+        self["events"] = 20_100
+        self["calm_at"] = 1_000_000_000
+        self["lives"] = 1000
         self["patience"] = 30_000_000
+        sometimes("late_signals", [1, 4], in: 3)
+        sometimes("buffer", [4096, 16_384], else: 65_536)
         self["pool_size_later"] = self["pool_size"]
     }
 
@@ -77,16 +82,14 @@ extension Scenario {
         guard random.below(2) == 0 else { return }
         let kinds = Deed.What.allCases.filter { _ in random.below(4) == 0 }
         guard !kinds.isEmpty else { return }
-        for _ in 0..<(1 + random.below(8)) {
+        for _ in 0..<(1 + random.below(12)) {
             let what = kinds[random.below(kinds.count)]
-            if what == .endWithServers || what == .endWithClients, random.below(4) > 0 { continue }
-            let at = random.below(self["calm_at"])
+            let ends = what == .endWithServers || what == .endWithClients
+            if ends, random.below(4) > 0 { continue }
+            let at = ends ? self["events"] - 1 - random.below(50) : random.below(self["events"])
             deeds.append(Deed(at: at, what: what))
-            if what == .pause { deeds.append(Deed(at: at + random.below(100_000), what: .resume)) }
-            if what == .refuseConnections {
-                deeds.append(Deed(at: at + random.below(300_000), what: .acceptConnections))
-            }
             if what == .reload { self["pool_size_later"] = 1 + random.below(4) }
         }
+        deeds.sort { $0.at < $1.at }
     }
 }

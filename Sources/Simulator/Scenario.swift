@@ -22,6 +22,17 @@ package struct Scenario {
         var user = "anna"
         var login = Login.plain
         var steps: [Step] = []
+        /// Writes on, as long as somebody wants more; `nil` for a script that is written to its end.
+        var maker: ScriptMaker?
+
+        /// Whether there is a step at `place`; writes on until there is one. `isOver`: come to an end.
+        mutating func reaches(_ place: Int, isOver: Bool) -> Bool {
+            while place >= steps.count, maker != nil {
+                steps += maker?.next(isLast: isOver) ?? []
+                if isOver { maker = nil }
+            }
+            return place < steps.count
+        }
     }
 
     /// How a client begins.

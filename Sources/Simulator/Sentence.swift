@@ -6,7 +6,8 @@ import Primitives
 /// `rows N TOKEN [BYTES]` · `error TOKEN` · `broken TOKEN` (fails when parsed) · `sleep MICROSECONDS TOKEN` ·
 /// `notice TOKEN` · `begin` `commit` `rollback` · `set [local] NAME='VALUE'` · `show NAME TOKEN` ·
 /// `copyin TOKEN [FAIL]` (fails at that CopyData; 0: at once) · `copyout N TOKEN` · `deallocate NAME|all` ·
-/// `discard all`. Anything else is a select of one row.
+/// `discard all` · `savepoint NAME` · `rollback to NAME` · `release NAME` · `listen CHANNEL` ·
+/// `notify CHANNEL TOKEN`. Anything else is a select of one row.
 indirect enum Sentence: Equatable {
     case rows(Int, token: Bytes, size: Int)
     case error(Bytes)
@@ -20,6 +21,11 @@ indirect enum Sentence: Equatable {
     case copyOut(Int, token: Bytes)
     case deallocate(Bytes?)
     case discardAll
+    case savepoint(Bytes)
+    case rollbackTo(Bytes)
+    case release(Bytes)
+    case listen(Bytes)
+    case notify(Bytes, token: Bytes)
     case configure(Bytes, Bytes)
     case other
 
@@ -28,18 +34,33 @@ indirect enum Sentence: Equatable {
         var sentences: [Sentence] = []
         var start = 0
         var isQuoted = false
-        for index in 0...sql.count {
-            if index < sql.count, sql[index] == 0x27 { isQuoted.toggle() }
-            guard index == sql.count || (sql[index] == 0x3B && !isQuoted) else { continue }
+        let end = endWithoutPadding(sql)
+        for index in 0...end {
+            if index < end, sql[index] == 0x27 { isQuoted.toggle() }
+            guard index == end || (sql[index] == 0x3B && !isQuoted) else { continue }
             if let sentence = Sentence(sql[start..<index]) { sentences.append(sentence) }
             start = index + 1
         }
         return sentences
     }
 
+    /// The padding of a long message means nothing (`Step.padded`): it is not split into words.
+    private static func endWithoutPadding(_ sql: Bytes) -> Int {
+        sql.withUnsafeBytes { bytes in
+            var end = bytes.count
+            while end > 1000,
+                bytes.loadUnaligned(fromByteOffset: end - 8, as: UInt64.self) == 0x7878_7878_7878_7878
+            {
+                end -= 8
+            }
+            while end > 1000, bytes[end - 1] == 0x78 { end -= 1 }
+            return end
+        }
+    }
+
     /// `nil` for an empty statement.
     init?(_ text: ArraySlice<UInt8>) {
-        let words = text.split(separator: 0x20)
+        let words = Self.words(text)
         guard let verb = words.first else { return nil }
         if let setting = Self.configuration(text) {
             self = setting
@@ -55,7 +76,11 @@ indirect enum Sentence: Equatable {
         case "notice": self = .notice(word(1))
         case "begin": self = .begin
         case "commit": self = .commit
-        case "rollback": self = .rollback
+        case "rollback": self = words.count == 3 ? .rollbackTo(word(2)) : .rollback
+        case "savepoint": self = .savepoint(word(1))
+        case "release": self = .release(word(1))
+        case "listen": self = .listen(word(1))
+        case "notify": self = .notify(word(1), token: word(2))
         case "show": self = .show(word(1), token: word(2))
         case "copyin": self = .copyIn(word(1), failsAt: words.count > 2 ? number(2) : nil)
         case "copyout": self = .copyOut(number(1), token: word(2))
@@ -64,6 +89,19 @@ indirect enum Sentence: Equatable {
         case "set": self = Self.setting(text)
         default: self = .other
         }
+    }
+
+    private static func words(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var words: [ArraySlice<UInt8>] = []
+        var start = text.startIndex
+        text.withUnsafeBufferPointer { bytes in
+            for index in 0...bytes.count where index == bytes.count || bytes[index] == 0x20 {
+                let end = text.startIndex + index
+                if end > start { words.append(text[start..<end]) }
+                start = end + 1
+            }
+        }
+        return words
     }
 
     /// A name as SQL reads it; `nil` for `all`.
@@ -99,13 +137,18 @@ indirect enum Sentence: Equatable {
         switch self {
         case .rows, .sleep, .show, .configure, .other: true
         case .error, .broken, .notice, .begin, .commit, .rollback, .set, .copyIn, .copyOut, .deallocate,
-            .discardAll:
+            .discardAll, .savepoint, .rollbackTo, .release, .listen, .notify:
             false
         }
     }
 
     /// Allowed in a transaction that has failed.
-    var endsTransaction: Bool { self == .commit || self == .rollback }
+    var endsTransaction: Bool {
+        switch self {
+        case .commit, .rollback, .rollbackTo: true
+        default: false
+        }
+    }
 }
 
 extension ArraySlice<UInt8> {

@@ -61,6 +61,12 @@ struct SessionSettings {
         saved = nil
     }
 
+    /// ROLLBACK TO: the values of then; what has been told stays told.
+    mutating func goBack(to earlier: SessionSettings) {
+        values = earlier.values
+        committed = earlier.committed
+    }
+
     mutating func reset() {
         values = defaults
         committed = defaults

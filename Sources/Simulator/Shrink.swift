@@ -12,7 +12,7 @@ package struct Shrink {
         let world = World(scenario)
         world.run()
         guard let finding = world.verdict.finding else { return nil }
-        self.scenario = scenario
+        self.scenario = world.played
         oracle = Self.kind(finding)
     }
 
@@ -71,7 +71,7 @@ package struct Shrink {
             ("client_login_timeout", 0), ("cancel_wait_timeout", 0), ("server_idle_timeout", 0),
             ("server_lifetime", 0), ("server_check_delay", 30_000), ("server_round_robin", 0),
             ("server_reset_query_always", 0), ("connect_query", 0), ("hostile", 0), ("cancel_hangs", 0),
-            ("login_silent", 0), ("passwords", 0),
+            ("login_silent", 0), ("passwords", 0), ("late_signals", 0), ("buffer", 0), ("lives", 0),
             ("max_db_connections", 0), ("max_user_connections", 0), ("max_prepared_statements", 200),
         ]
         for (name, value) in calm where scenario[name] != value {

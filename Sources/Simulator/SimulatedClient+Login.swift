@@ -4,7 +4,7 @@ import Primitives
 extension SimulatedClient {
     /// What it writes when the connection stands.
     var firstBytes: Bytes {
-        switch script.login {
+        switch login {
         case .plain, .unknownDatabase, .wrongPassword, .noUser, .silent: return startupPacket
         case .asksEncryption: return Self.request(80_877_103)
         case .smuggles: return Self.request(80_877_103) + [0x51]
@@ -16,7 +16,7 @@ extension SimulatedClient {
 
     /// It is refused, or told nothing, and that is right.
     var isHopeless: Bool {
-        switch script.login {
+        switch login {
         case .plain, .asksEncryption, .future: false
         case .unknownDatabase: !takesAnyDatabase
         case .smuggles, .wrongPassword, .garbage, .noUser, .half, .silent: true
@@ -31,7 +31,7 @@ extension SimulatedClient {
     }
 
     private var minor: UInt32 {
-        if script.login == .future { return 9999 }
+        if login == .future { return 9999 }
         return script.wishes.count % 2 == 1 ? 2 : 0
     }
 
@@ -43,11 +43,11 @@ extension SimulatedClient {
             [
                 (
                     "database",
-                    script.login == .unknownDatabase && !takesAnyDatabase ? "nowhere" : script.database
+                    login == .unknownDatabase && !takesAnyDatabase ? "nowhere" : script.database
                 )
             ] + script.wishes
-        if script.login != .noUser { pairs.insert(("user", script.user), at: 0) }
-        if script.login == .future { pairs.append(("_pq_.something", "1")) }
+        if login != .noUser { pairs.insert(("user", script.user), at: 0) }
+        if login == .future { pairs.append(("_pq_.something", "1")) }
         for (name, value) in pairs {
             packet.append(cString: name)
             packet.append(cString: value)
@@ -62,9 +62,9 @@ extension SimulatedClient {
 
     /// The answer to AuthenticationCleartextPassword; `nil` for one who says nothing.
     var password: Bytes? {
-        if script.login == .silent { return nil }
+        if login == .silent { return nil }
         var out = Bytes()
-        out.message("p") { $0.append(cString: script.login == .wrongPassword ? "wrong" : "secret") }
+        out.message("p") { $0.append(cString: login == .wrongPassword ? "wrong" : "secret") }
         return out
     }
 }

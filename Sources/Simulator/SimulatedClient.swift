@@ -3,9 +3,18 @@ import Primitives
 /// An application: follows its script, and compares every answer with what an ideal server of its own would
 /// say.
 final class SimulatedClient {
-    enum Phase { case notYet, loggingIn, running, awaiting, resting, ended }
+    enum Phase {
+        case notYet, loggingIn, running, awaiting, resting
+        /// It has said Terminate.
+        case parting
+        case ended
+    }
 
-    let script: Scenario.ClientScript
+    var script: Scenario.ClientScript
+    /// How it begins; whoever comes again begins as it should.
+    let login: Scenario.Login
+    /// Counts the connections that one script has been played on.
+    let life: Int
     var random: Random
     var phase = Phase.notYet
     var cable: Cable?
@@ -14,7 +23,10 @@ final class SimulatedClient {
     var outbox = Bytes()
     /// Reads nothing until then.
     var deafUntil: UInt64 = 0
+    var connectedAt: UInt64 = 0
     var hasTerminated = false
+    /// Its last message was none.
+    var hasBrokenFraming = false
     var hasAsked = false
     var processID: UInt32 = 0
     var secret = Bytes()
@@ -41,15 +53,20 @@ final class SimulatedClient {
     /// There is a `*` line.
     var takesAnyDatabase = false
 
-    init(script: Scenario.ClientScript, random: Random) {
+    init(script: Scenario.ClientScript, random: Random, life: Int = 0, place: Int = 0) {
         self.script = script
         self.random = random
+        self.life = life
+        self.place = place
+        login = life == 0 ? script.login : .plain
         for (name, value) in script.wishes { ideal.settings.start(Array(name.utf8), Array(value.utf8)) }
         var ignored = Bytes()
         ideal.settings.report(into: &ignored)
     }
 
     var number: Int { script.number }
+    /// Nothing is left of its script, and nothing will be added.
+    var isThrough: Bool { place >= script.steps.count && script.maker == nil }
     /// Talks to the console: what it says is not predicted, only that it says something to everything.
     var isAdmin: Bool { script.database == "pgbouncer" }
     var answersOwed = 0

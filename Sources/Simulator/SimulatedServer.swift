@@ -15,15 +15,18 @@ final class SimulatedServer {
     var random: Random
     var user = ""
     var database = ""
+    /// Notifications that wait for the end of its transaction.
+    var notes = Bytes()
     /// A statement runs until the event of this number.
     var isBusy = false
     var busyNumber: UInt64 = 0
 
     // MARK: For the oracles
 
-    /// Number of the client whose bytes came last, or `nobody`.
-    var owner = SimulatedServer.nobody
-    static let nobody = -1
+    /// The client whose bytes came last, or `nil` for nobody.
+    var owner: SimulatedClient?
+    /// The signal of a cancel request that has found its way is still to act: whatever runs next is hit.
+    var owesSignal = false
     /// The last query of the pooler's own only set parameters, which may go together with the next client's
     /// bytes.
     var isBeingPrepared = false

@@ -13,6 +13,11 @@ enum Step: Equatable {
     case copyDone, copyFail
     case call(String)
     case terminate
+    /// A message with a length that no message has.
+    case broken(UInt8, length: UInt32)
+    /// What stands before and what follows have nothing to do with each other: whoever comes again begins
+    /// here.
+    case round
     /// Wait until everything asked has been answered (or the server waits for COPY rows).
     case await
     /// Do nothing for so many microseconds.
@@ -26,6 +31,8 @@ enum Step: Equatable {
     case cut(Int)
     /// Be gone: closed in order or reset.
     case vanish(reset: Bool)
+    /// Say no more, and read on.
+    case halfClose
 
     /// The message on the wire, for steps that are one.
     func write(into out: inout Bytes) {
@@ -71,7 +78,10 @@ enum Step: Equatable {
                 $0.append(uint16: 0)
             }
         case .terminate: out.message("X")
-        case .await, .rest, .deaf, .cancel, .cut, .vanish: break
+        case .broken(let kind, let length):
+            out.append(kind)
+            out.append(uint32: length)
+        case .round, .await, .rest, .deaf, .cancel, .cut, .vanish, .halfClose: break
         }
     }
 
@@ -112,12 +122,15 @@ extension Step {
         case .copyFail: return "copyfail"
         case .call(let token): return "call \(token)"
         case .terminate: return "terminate"
+        case .broken(let kind, let length): return "broken \(kind) \(length)"
+        case .round: return "round"
         case .await: return "await"
         case .rest(let span): return "rest \(span)"
         case .deaf(let span): return "deaf \(span)"
         case .cancel(let after, let rightKey, let waits): return "cancel \(after) \(rightKey) \(waits)"
         case .cut(let count): return "cut \(count)"
         case .vanish(let reset): return "vanish \(reset)"
+        case .halfClose: return "halfclose"
         }
     }
 
@@ -146,12 +159,17 @@ extension Step {
         case "copyfail": self = .copyFail
         case "call": self = .call(word(0))
         case "terminate": self = .terminate
+        case "broken":
+            guard let kind = UInt8(word(0)), let length = UInt32(word(1)) else { return nil }
+            self = .broken(kind, length: length)
+        case "round": self = .round
         case "await": self = .await
         case "rest": self = .rest(number(0))
         case "deaf": self = .deaf(number(0))
         case "cancel": self = .cancel(after: number(0), rightKey: word(1) == "true", waits: word(2) == "true")
         case "cut": self = .cut(number(0))
         case "vanish": self = .vanish(reset: word(0) == "true")
+        case "halfclose": self = .halfClose
         default: return nil
         }
     }

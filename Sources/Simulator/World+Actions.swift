@@ -7,8 +7,8 @@ extension World {
     /// `view`: the bytes that relays speak of; `source`: the cable they came from.
     func carryOut(from view: ByteView, source: Cable?) {
         var index = 0
-        while index < actions.actions.count {
-            let action = actions.actions[index]
+        while index < actions.count {
+            let action = actions[index]
             index += 1
             switch action {
             case .relay(let range, let link):
@@ -54,9 +54,11 @@ extension World {
         case .client:
             while clientCables.count <= slot { clientCables.append(nil) }
             clientCables[slot] = cable
+            clientLinks += 1
         case .server:
             while serverCables.count <= slot { serverCables.append(nil) }
             serverCables[slot] = cable
+            serverLinks += 1
         }
     }
 
@@ -68,7 +70,14 @@ extension World {
             "  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) "
                 + Array(view.rawBuffer).shown
         )
-        if case .server(let server) = cable.far { checkPut(view, on: server, cable, from: source) }
+        if case .server(let server) = cable.far {
+            checkPut(view, on: server, cable, from: source)
+        } else if source == nil, view[0] == 0x45, knobs.clientsLimit > 0 {
+            checkTurnedAway(view)
+        }
+        if let wrong = cable.framing.pass(view, isOurs: source == nil) {
+            found("O1 \(wrong) on \(link.shown)")
+        }
         if cable.farIsGone { return }
         cable.outgoing.append(view)
         touched.append(cable)
@@ -103,8 +112,12 @@ extension World {
         cable.isOpen = false
         let slot = Int(cable.link.handle.slot)
         switch cable.link {
-        case .client: clientCables[slot] = nil
-        case .server: serverCables[slot] = nil
+        case .client:
+            clientCables[slot] = nil
+            clientLinks -= 1
+        case .server:
+            serverCables[slot] = nil
+            serverLinks -= 1
         }
     }
 

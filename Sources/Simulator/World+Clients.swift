@@ -11,6 +11,7 @@ extension World {
         guard let cable = accept(.client(client), seed: UInt64(client.number)) else { return }
         say("client \(client.number) is \(cable.link.shown)")
         client.cable = cable
+        client.connectedAt = clock
         client.phase = .loggingIn
         write(client.firstBytes, on: cable)
     }
@@ -34,7 +35,7 @@ extension World {
     func clientReads(_ client: SimulatedClient, _ bytes: Bytes) {
         guard client.phase != .ended else { return }
         client.inbox.append(bytes)
-        if client.phase == .loggingIn, client.script.login == .asksEncryption, !client.hasAsked {
+        if client.phase == .loggingIn, client.login == .asksEncryption, !client.hasAsked {
             // One byte, not a message: no encryption here.
             guard client.inbox[0] == 0x4E || client.inbox[0] == 0x45 else {
                 return found("O2 client \(client.number): no plain answer")
@@ -64,9 +65,22 @@ extension World {
                 verdict.answers += 1
             }
         }
+        if client.refusal != nil { checkTimeout(client) }
         if client.phase == .awaiting, client.isSettled {
             client.phase = .running
             goOn(client)
+        }
+    }
+
+    /// A timeout may not come before its time: at the least, the client has been there as long.
+    private func checkTimeout(_ client: SimulatedClient) {
+        guard let refusal = client.refusal else { return }
+        for (text, option) in Permitted.timeouts where refusal.hasPrefix(text) {
+            let span = UInt64(scenario[option]) * 1000
+            if clock < client.connectedAt + span {
+                let age = clock - client.connectedAt
+                found("O9 client \(client.number) was told \(text) \(age) us after it came")
+            }
         }
     }
 
@@ -84,7 +98,7 @@ extension World {
             client.processID = body.uint32(at: 0)
             client.secret = Array(body.dropFirst(4))
         case 0x5A:
-            if client.isHopeless { found("O2 client \(client.number) got in: \(client.script.login)") }
+            if client.isHopeless { found("O2 client \(client.number) got in: \(client.login)") }
             if !client.isAdmin { checkGreeting(client) }
             client.phase = .running
             goOn(client)
@@ -117,7 +131,7 @@ extension World {
         case 0x45:
             let report = Report(body)
             if report.severity == "FATAL" { client.refusal = report.text }
-        case 0x54, 0x44, 0x43, 0x49, 0x4E: break
+        case 0x54, 0x44, 0x43, 0x4E, 0x49: break
         default: found("O5 the console says \(kind) to client \(client.number)")
         }
         if Ownership.owner(of: kind, body) != nil { found("O1 the console shows a client's answers") }
@@ -132,10 +146,11 @@ extension World {
     /// The script, up to where it has to wait.
     func goOn(_ client: SimulatedClient) {
         guard let cable = client.cable else { return }
-        while client.phase == .running, client.place < client.script.steps.count {
+        while client.phase == .running, client.script.reaches(client.place, isOver: isCalm) {
             let step = client.script.steps[client.place]
             client.place += 1
             switch step {
+            case .round: break
             case .await:
                 flush(client, cable)
                 if !client.isSettled { client.phase = .awaiting }
@@ -149,23 +164,41 @@ extension World {
                 flush(client, cable)
                 heap.add(.cancel(client, rightKey: rightKey, waits: waits), at: clock + UInt64(after))
             case .cut(let count):
-                if client.place < client.script.steps.count {
+                if client.script.reaches(client.place, isOver: isCalm) {
                     var message = Bytes()
                     client.script.steps[client.place].write(into: &message)
                     client.outbox.append(contentsOf: message.prefix(count))
+                    client.place += 1
                 }
                 flush(client, cable)
                 leave(client, cable, isReset: false)
+            case .halfClose:
+                flush(client, cable)
+                say("client \(client.number) says no more")
+                client.hasTerminated = true
+                client.phase = .parting
+                halfClose(cable)
             case .vanish(let isReset):
                 flush(client, cable)
                 leave(client, cable, isReset: isReset)
+            case .broken:
+                // Whatever it is told, it may not be served any more.
+                var message = Bytes()
+                step.write(into: &message)
+                client.outbox.append(contentsOf: message)
+                client.hasTerminated = true
+                client.hasBrokenFraming = true
+                client.phase = .parting
             case .query, .parse, .bind, .describe, .execute, .closeName, .sync, .flush, .copyData, .copyDone,
                 .copyFail, .call, .terminate:
                 var message = Bytes()
                 step.write(into: &message)
                 client.outbox.append(contentsOf: message)
                 if client.isAdmin { client.answersOwed += 1 } else { client.ideal.input.append(message) }
-                if step == .terminate { client.hasTerminated = true }
+                if step == .terminate {
+                    client.hasTerminated = true
+                    client.phase = .parting
+                }
             }
         }
         flush(client, cable)
@@ -182,6 +215,28 @@ extension World {
         say("client \(client.number) leaves")
         client.phase = .ended
         endFar(cable, isReset: isReset)
+        comeAgain(client)
+    }
+
+    /// The rest of its script, on a new connection.
+    private func comeAgain(_ client: SimulatedClient) {
+        guard client.life < knobs.lives, !isCalm, !client.isThrough,
+            let place = clients.firstIndex(where: { $0 === client })
+        else { return }
+        var script = client.script
+        // Not shared: the script that goes on is not copied for those who are gone.
+        client.script.steps = []
+        client.script.maker = nil
+        while script.reaches(client.place, isOver: false), script.steps[client.place] != .round {
+            client.place += 1
+        }
+        let next = SimulatedClient(
+            script: script, random: Random(seed: client.random.next()), life: client.life + 1,
+            place: client.place)
+        next.takesAnyDatabase = client.takesAnyDatabase
+        formerClients.append(client)
+        clients[place] = next
+        heap.add(.connect(next), at: clock + 500 + UInt64(next.random.below(30_000)))
     }
 
     /// A client whose answers were spoilt has had enough.
@@ -193,7 +248,10 @@ extension World {
     func clientSeesEnd(_ client: SimulatedClient) {
         guard client.phase != .ended else { return }
         say("client \(client.number) sees the end")
-        defer { client.phase = .ended }
+        defer {
+            client.phase = .ended
+            comeAgain(client)
+        }
         if client.refusal != nil || client.hasTerminated || client.isHarmed || client.isHopeless { return }
         if permitted.mayEndSilently, !client.inbox.isEmpty { return }
         found("O2 the connection of client \(client.number) was closed without a word")

@@ -23,7 +23,9 @@ extension World {
             flush(server, cable)
             server.phase = .ended
             endFar(cable, isReset: false)
-        case .pause: tell { $0.signalled(.pause, now: $1, into: &$2) }
+        case .pause:
+            tell { $0.signalled(.pause, now: $1, into: &$2) }
+            endLater(.resume)
         case .resume: tell { $0.signalled(.resume, now: $1, into: &$2) }
         case .reconnect: tell { $0.reconnect(nil, now: $1, into: &$2) }
         case .killClient: killClient()
@@ -47,14 +49,21 @@ extension World {
             tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
         case .freeze:
             clock += 60_000_000
-            frozen += 60_000_000
         case .endWithClients: tell { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
         case .endWithServers:
             isEnding = true
             tell { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
-        case .refuseConnections: refusesConnections = true
+        case .refuseConnections:
+            refusesConnections = true
+            endLater(.acceptConnections)
         case .acceptConnections: refusesConnections = false
         }
+    }
+
+    /// What was begun ends by itself; in scripts that count microseconds a deed of its own says when.
+    private func endLater(_ what: Scenario.Deed.What) {
+        guard knobs.events > 0 else { return }
+        heap.add(.deed(what), at: clock + UInt64(random.below(300_000)))
     }
 
     func newSnapshot() -> Snapshot {
@@ -99,7 +108,10 @@ extension World {
     func calm() {
         say("calm")
         // Once more a little later: a PAUSE may have been on its way.
-        if !isCalm { heap.add(.calm, at: clock + 2_000_000) }
+        if !isCalm {
+            heap.add(.calm, at: clock + 2_000_000)
+            calmedAt = clock
+        }
         isCalm = true
         refusesConnections = false
         for client in clients where client.isAdmin { leave(client) }

@@ -11,7 +11,8 @@ extension World {
         cable.inFlight.append(bytes)
         var left = bytes.count
         while left > 0 {
-            let count = inOnePiece ? left : piece(of: left, cable)
+            let most = knobs.buffer > 0 ? min(left, knobs.buffer) : left
+            let count = inOnePiece ? left : piece(of: most, cable)
             left -= count
             let at = max(clock + latency(cable), cable.lastArrival)
             cable.lastArrival = at
@@ -39,6 +40,7 @@ extension World {
         guard cable.isOpen, !bytes.isEmpty else { return }
         note("arrive", cable.link.packed, UInt64(bytes.count))
         cable.arrived.append(bytes)
+        movedAt = clock
         if cable.isPaused { return }
         offer(cable)
     }
@@ -55,6 +57,7 @@ extension World {
             verdict.events += 1
             actions.removeAll()
             beingRead = cable
+            cable.wasOffered = true
             wasHandedOver = false
             let used = cable.arrived.withView { view in
                 let used = engine.received(view, from: cable.link, now: now, into: &actions)
@@ -77,6 +80,12 @@ extension World {
             finishEvent()
         }
         if cable.isOpen, !cable.isPaused, let how = cable.end { end(cable, how) }
+    }
+
+    /// The peer writes no more, and reads on.
+    func halfClose(_ cable: Cable) {
+        guard !cable.farIsGone else { return }
+        heap.add(.arriveEnd(cable, isReset: false), at: max(clock + latency(cable), cable.lastArrival))
     }
 
     /// The peer writes no more: behind its bytes, or at once and over them.

@@ -23,15 +23,15 @@ extension World {
             if isOwn, view[0] == 0x51 { checkOwnQuery(view, on: server, cable) }
             return
         }
-        if server.owner != client.number {
-            if server.owner != SimulatedServer.nobody || !server.isBeingPrepared {
+        if server.owner !== client {
+            if server.owner != nil || !server.isBeingPrepared {
                 checkHandOver(server, cable, to: "client \(client.number)")
             }
             let user = client.script.database == "three" ? "carl" : client.script.user
             if server.user != user || server.database != client.script.database {
                 found("O6 client \(client.number) got a server of \(server.user) in \(server.database)")
             }
-            server.owner = client.number
+            server.owner = client
         }
     }
 
@@ -40,13 +40,13 @@ extension World {
         let sql = view.slice(5)
         server.isBeingPrepared = sql.hasPrefix("SET ") || sql.hasPrefix("SELECT pg_catalog.set_config")
         checkHandOver(server, cable, to: "the pooler")
-        server.owner = SimulatedServer.nobody
+        server.owner = nil
         // With the first request of the client that is being read the server is its own at once.
         guard server.isBeingPrepared, case .client(let client)? = beingRead?.far, serves(server, client)
         else {
             return
         }
-        server.owner = client.number
+        server.owner = client
     }
 
     private func checkHandOver(_ server: SimulatedServer, _ cable: Cable, to next: String) {
@@ -55,7 +55,7 @@ extension World {
             server: server, cable: cable, isBeingRead: cable === beingRead,
             isForClient: server.isBeingPrepared || next != "the pooler", mode: scenario.mode)
         guard let wrong = handOver.check() else { return }
-        let last = server.owner == SimulatedServer.nobody ? "the pooler" : "client \(server.owner)"
+        let last = server.owner.map { "client \($0.number)" } ?? "the pooler"
         found("O3 server \(server.number) went from \(last) to \(next) " + wrong)
     }
 
@@ -107,15 +107,18 @@ extension World {
     /// A cancel request reaches a server that runs something.
     func checkCancel(of victim: SimulatedServer) {
         guard let token = victim.backend.runningToken, let owner = Ownership.owner(in: token) else { return }
-        guard let client = clients.first(where: { $0.number == owner }) else { return }
+        // Who has gone and come again is somebody else.
+        let last = victim.owner?.number == owner ? victim.owner : nil
+        guard let client = last ?? clients.first(where: { $0.number == owner }) else { return }
         if client.cancelsAsked == 0 { found("O4 a statement of client \(owner) was cancelled, nobody asked") }
     }
 
     func noteStarted(_ server: SimulatedServer) {
         for token in server.backend.started where token.contains(0x7E) {
             if !startedTokens.insert(token).inserted { found("O5 \(token.text) ran twice") }
-            if let owner = Ownership.owner(in: token), owner != server.owner {
-                found("O1 server \(server.number) of client \(server.owner) ran \(token.text)")
+            if let owner = Ownership.owner(in: token), owner != server.owner?.number {
+                found(
+                    "O1 server \(server.number) of client \(server.owner?.number ?? -1) ran \(token.text)")
             }
         }
         server.backend.started.removeAll(keepingCapacity: true)
@@ -161,11 +164,10 @@ extension World {
 
     func checkAfterEvent() {
         guard verdict.events & 15 == 0 else { return }
-        let serverLinks = serverCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) } + unopened.count
-        if engine.servers.count != serverLinks {
-            found("O7 \(engine.servers.count) servers, but \(serverLinks) connections to them")
+        if engine.servers.count != serverLinks + unopened.count {
+            found(
+                "O7 \(engine.servers.count) servers, but \(serverLinks + unopened.count) connections to them")
         }
-        let clientLinks = clientCables.reduce(0) { $0 + ($1 == nil ? 0 : 1) }
         if engine.clients.count != clientLinks {
             found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
         }
@@ -175,6 +177,23 @@ extension World {
             if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
                 found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
             }
+        }
+    }
+
+    /// Somebody is told that there is no room (`max_client_conn`): cancel requests and consoles take none.
+    /// Who has not said yet what it is may be anything.
+    func checkTurnedAway(_ view: ByteView) {
+        guard view.lossyText.contains("(max_client_conn)") else { return }
+        var count = 0
+        for case let cable? in clientCables {
+            switch cable.far {
+            case .client(let client): count += client.isAdmin && client.phase != .loggingIn ? 0 : 1
+            case .asker: count += cable.wasOffered && cable.inFlight.isEmpty ? 0 : 1
+            case .server: break
+            }
+        }
+        if count <= knobs.clientsLimit {
+            found("O7 no room for a client, but only \(count) of \(knobs.clientsLimit) are there")
         }
     }
 
@@ -239,7 +258,7 @@ extension World {
             return found("O9 told to end when the servers are free, the process goes on for ever")
         }
         for client in clients where client.phase != .ended && !client.isHarmed && !client.isHopeless {
-            let isAtEnd = client.place == client.script.steps.count && client.phase == .running
+            let isAtEnd = client.isThrough && client.phase == .running
             if client.hasTerminated {
                 found("O9 client \(client.number) said Terminate and still is connected")
             }

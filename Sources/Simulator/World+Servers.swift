@@ -130,8 +130,14 @@ extension World {
                 server.phase = .ended
                 endFar(cable, isReset: false)
                 break loop
-            case .message: server.backend.takeMessage()
+            case .message:
+                if server.owesSignal, server.backend.frontIsEmptyQuery { server.owesSignal = false }
+                server.backend.takeMessage()
             case .statement(let span):
+                if server.owesSignal {
+                    obeyLateSignal(server)
+                    continue
+                }
                 let slowness = isCalm ? 0 : knobs.slowness
                 let cost = span + UInt64(slowness > 0 ? server.random.below(slowness) : 0)
                 if cost == 0 {
@@ -144,7 +150,40 @@ extension World {
                 }
             }
         }
+        spread(server)
         if server.phase == .session, !spoils(server, cable) { flush(server, cable) }
+        tell(server, cable)
+    }
+
+    /// Passes notifications on to the sessions that listen; outside a transaction, and that is now.
+    private func spread(_ server: SimulatedServer) {
+        guard !server.backend.notified.isEmpty, server.backend.status == 0x49 else { return }
+        let notified = server.backend.notified
+        server.backend.notified.removeAll()
+        for other in servers where other.phase == .session && other.database == server.database {
+            for (channel, token) in notified where other.backend.channels.contains(channel) {
+                other.notes.message("A") {
+                    $0.append(uint32: server.processID)
+                    $0.append(cString: channel)
+                    $0.append(cString: token)
+                }
+            }
+            if other !== server, let cable = other.cable { tell(other, cable) }
+        }
+    }
+
+    /// A session tells its client what others have notified it of, when it rests.
+    private func tell(_ server: SimulatedServer, _ cable: Cable) {
+        guard !server.notes.isEmpty, server.phase == .session, !server.isBusy else { return }
+        // Whoever listens no more is told nothing more.
+        if server.backend.channels.isEmpty { return server.notes.removeAll() }
+        guard server.backend.status == 0x49, server.backend.output.isEmpty, server.backend.running.isEmpty,
+            server.backend.copy == nil, !server.backend.hasOpenBatch
+        else { return }
+        say("server \(server.number) notifies")
+        let notes = server.notes
+        server.notes.removeAll()
+        write(notes, on: cable)
     }
 
     func statementDone(_ server: SimulatedServer, _ number: UInt64) {
@@ -168,10 +207,27 @@ extension World {
         server.isBusy = false
     }
 
+    private func isLate(_ victim: SimulatedServer) -> Bool {
+        !isCalm && knobs.lateSignals > 0 && random.below(knobs.lateSignals) == 0
+    }
+
+    private func obeyLateSignal(_ server: SimulatedServer) {
+        server.owesSignal = false
+        checkCancel(of: server)
+        say("server \(server.number) is cancelled late")
+        note("cancelled", UInt64(server.number), 1)
+        server.backend.execute(cancelled: true)
+        noteStarted(server)
+    }
+
     /// A cancel request has found its way.
     func cancelHits(_ carrier: SimulatedServer) {
         guard carrier.phase == .cancel, let cable = carrier.cable else { return }
-        if let victim = carrier.victim, victim.phase == .session, victim.isBusy {
+        if let victim = carrier.victim, victim.phase == .session, isLate(victim) {
+            // PostgreSQL has sent the signal, and looks at it only after the statement that runs now.
+            say("server \(victim.number) will be cancelled")
+            victim.owesSignal = true
+        } else if let victim = carrier.victim, victim.phase == .session, victim.isBusy {
             checkCancel(of: victim)
             say("server \(victim.number) is cancelled")
             note("cancelled", UInt64(victim.number), 0)

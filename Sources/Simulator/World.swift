@@ -39,8 +39,12 @@ package final class World {
     var stopsAt = Int.max
 
     var clients: [SimulatedClient] = []
+    /// Those that were gone before: each came again as the next.
+    var formerClients: [SimulatedClient] = []
     var servers: [SimulatedServer] = []
     /// By slot of the handle.
+    var clientLinks = 0
+    var serverLinks = 0
     var clientCables: [Cable?] = []
     var serverCables: [Cable?] = []
     /// The list being carried out has asked for a connection.
@@ -59,8 +63,12 @@ package final class World {
     var isEnding = false
     var host: ByteString = "10.0.0.1"
     var hasTwo = true
-    /// Microseconds that the process has stood still.
-    var frozen: UInt64 = 0
+    /// When the faults stopped.
+    var calmedAt: UInt64?
+    /// When something last arrived at the engine; when nothing has for long, somebody gives up.
+    var movedAt: UInt64 = 0
+    /// Of the deeds that wait for a number of events: the next.
+    var nextDeed = 0
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
     var serverNumbers = 0
@@ -106,16 +114,52 @@ package final class World {
             clients.append(client)
             heap.add(.connect(client), at: UInt64(script.startsAt))
         }
-        for deed in scenario.deeds { heap.add(.deed(deed.what), at: UInt64(deed.at)) }
+        if knobs.events == 0 {
+            for deed in scenario.deeds { heap.add(.deed(deed.what), at: UInt64(deed.at)) }
+        }
         heap.add(.calm, at: UInt64(scenario["calm_at"]))
-        while verdict.finding == nil, verdict.events < stopsAt, clock < horizon, !hasExited, step() {}
+        while verdict.finding == nil, verdict.events < stopsAt, clock < horizon, !hasExited, step() {
+            if knobs.events > 0, !isCalm { followEvents() }
+        }
         if verdict.finding == nil, verdict.events < stopsAt, !hasExited { checkLiveness() }
         verdict.virtualMicroseconds = clock
         letGo()
     }
 
     /// Long after calm: what has not healed by then never will.
-    private var horizon: UInt64 { UInt64(knobs.horizon) + frozen }
+    private var horizon: UInt64 { calmedAt.map { $0 + UInt64(knobs.patience) } ?? .max }
+
+    /// Deeds, and the end of the faults, that wait for a number of events, not for an instant.
+    private func followEvents() {
+        while nextDeed < scenario.deeds.count, scenario.deeds[nextDeed].at <= verdict.events {
+            nextDeed += 1
+            perform(scenario.deeds[nextDeed - 1].what)
+        }
+        if verdict.events >= knobs.events { calm() }
+        if clock > movedAt + World.patienceOfApplications { giveUp() }
+    }
+
+    private static let patienceOfApplications: UInt64 = 2_000_000
+
+    /// Nothing moves: applications and operators have timeouts of their own.
+    private func giveUp() {
+        movedAt = clock
+        let waiting = clients.filter {
+            $0.phase == .awaiting || $0.phase == .loggingIn || $0.phase == .parting
+        }
+        if waiting.isEmpty || random.below(4) == 0 { perform(.resume) }
+        if !waiting.isEmpty { leave(waiting[random.below(waiting.count)]) }
+    }
+
+    /// What has been done so far, with every script as far as it has been written: replays this very run.
+    package var played: Scenario {
+        var played = scenario
+        for index in clients.indices where index < played.clients.count {
+            played.clients[index].steps = clients[index].script.steps
+            played.clients[index].maker = nil
+        }
+        return played
+    }
 
     private func step() -> Bool {
         let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
@@ -165,9 +209,11 @@ package final class World {
     /// Cuts the cycles of references, so that the world goes.
     private func letGo() {
         for client in clients { client.cable = nil }
+        for client in formerClients { client.cable = nil }
         for server in servers {
             server.cable = nil
             server.victim = nil
+            server.owner = nil
         }
         heap = EventHeap()
         followUps.removeAll()
@@ -201,9 +247,9 @@ package final class World {
 
     func mix(_ view: ByteView) {
         var offset = 0
-        while let word = view.uint32(at: offset) {
-            mix(UInt64(word))
-            offset += 4
+        while offset + 8 <= view.count {
+            mix(view.base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset += 8
         }
         while let byte = view[offset] {
             mix(UInt64(byte))

@@ -10,6 +10,8 @@ struct Simulate {
     private var flags: Set<String> = []
     private var file: String?
     private var unknown: String?
+    private var mutant: Int?
+    private var only = 0
 
     init(arguments: [String]) {
         var index = 0
@@ -24,7 +26,10 @@ struct Simulate {
             case "--seed": seed = UInt64(value())
             case "--until": limit = Int(value()) ?? Int.max
             case "--script": file = value()
-            case "--trace", "--shrink", "--hash", "--print", "--go-on": flags.insert(arguments[index])
+            case "--mutant": mutant = Int(value()) ?? 0
+            case "--only": only = Int(value()) ?? 0
+            case "--trace", "--shrink", "--hash", "--print", "--go-on", "--mutants":
+                flags.insert(arguments[index])
             default: unknown = arguments[index]
             }
             index += 1
@@ -36,6 +41,15 @@ struct Simulate {
             print("simulate: unknown argument \(unknown)")
             return 2
         }
+        #if MUTANTS
+            if flags.contains("--mutants") { return Mutants(limit: seeds, only: only).run() }
+            if let mutant { Mutants.choose(mutant) }
+        #else
+            if flags.contains("--mutants") || mutant != nil || only != 0 {
+                print("simulate: there are no mutants in this build; bin/mutants makes one that has them")
+                return 2
+            }
+        #endif
         if !flags.contains("--trace") { Trap.watch() }
         Trap.seed = seed ?? 0
         if flags.contains("--shrink"), let seed { return shrink(seed) }
@@ -65,10 +79,10 @@ struct Simulate {
     }
 
     private func one(_ scenario: Scenario, name: String) -> Int32 {
-        if flags.contains("--print") { print(scenario.text) }
         let world = World(scenario)
         if flags.contains("--trace") { world.trace = { print($0) } }
         world.run(until: limit)
+        if flags.contains("--print") { print(world.played.text) }
         report(world.verdict, name)
         return world.verdict.finding == nil ? 0 : 1
     }
@@ -78,12 +92,14 @@ struct Simulate {
         var events = 0
         var answers = 0
         var hash: UInt64 = 0
+        var least = Int.max
         let started = clock()
         for seed in first..<(first + UInt64(seeds)) {
             Trap.seed = seed
             let world = World(Scenario.make(seed: seed))
             world.run()
             events += world.verdict.events
+            least = min(least, world.verdict.events)
             answers += world.verdict.answers
             hash = hash &* 31 &+ world.verdict.hash
             guard world.verdict.finding != nil else { continue }
@@ -93,7 +109,8 @@ struct Simulate {
         }
         let seconds = Double(clock() - started) / Double(CLOCKS_PER_SEC)
         print(
-            "\(seeds) seeds, \(failures) findings, \(events) events, \(answers) answers, "
+            "\(seeds) seeds, \(failures) findings, \(events) events (\(least) or more each), "
+                + "\(answers) answers, "
                 + "\(Int(Double(events) / max(seconds, 0.001))) events/s, hash \(String(hash, radix: 16))")
         return failures == 0 ? 0 : 1
     }

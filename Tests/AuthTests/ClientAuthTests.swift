@@ -86,6 +86,38 @@ import Wire
         }
     }
 
+    /// What somebody else derives is what this would have derived, and then it does not.
+    @Test func derivationsAreAnnounced() {
+        let verifier = Secret(
+            Login.password.withView { ScramVerifier.derive(password: $0, salt: "salt", iterations: 16) }.text)
+        for (method, secret, isNobody) in [
+            (ClientMethod.plain, verifier, false), (.plain, nil, true), (.scram, Secret("pencil"), false),
+        ] as [(ClientMethod, Secret?, Bool)] {
+            var login = Login(method, secret, derivesForNobody: isNobody)
+            #expect(login.auth.derivation(for: ByteView(UnsafeRawBufferPointer(start: nil, count: 0))) == nil)
+            _ = login.begin()
+            let body: ByteString =
+                method == .plain ? "pencil\0" : "SCRAM-SHA-256\0\0\0\0\u{E}n,,n=,r=abcdef"
+            guard let derivation = body.withView({ login.auth.derivation(for: $0) }) else {
+                Issue.record("nothing to derive for \(method)")
+                continue
+            }
+            let keys = derivation.secret.withView {
+                ScramKeys.derive(password: $0, salt: derivation.salt, iterations: derivation.iterations)
+            }
+            login.cache.put(keys, for: derivation)
+            #expect(login.cache.has(derivation))
+            let misses = login.cache.misses
+            let (step, _) = login.received(body)
+            #expect(login.cache.misses == misses)
+            #expect(login.cache.hits == 1)
+            if case .accepted = step { #expect(secret != nil) } else { #expect(method == .scram || isNobody) }
+        }
+        var unknown = Login(.plain, nil)
+        _ = unknown.begin()
+        #expect(("x\0" as ByteString).withView { unknown.auth.derivation(for: $0) } == nil)
+    }
+
     @Test func requestsAreThoseOfTheManual() {
         var plain = Login(.plain, nil)
         #expect(plain.begin().1 == [Message(kind: 0x52, body: request(.cleartextPassword))])

@@ -14,11 +14,12 @@ struct Login {
     var cache = ScramKeyCache(capacity: 8)
 
     init(
-        _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user, binding: ByteString? = nil
+        _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user,
+        derivesForNobody: Bool = false, binding: ByteString? = nil
     ) {
         auth = ClientAuth(
             method: method, user: user, secret: secret, instance: Login.instance, iterations: 16,
-            binding: binding)
+            derivesForNobody: derivesForNobody, binding: binding)
     }
 
     /// The step, and the messages written, each as type byte, and body.

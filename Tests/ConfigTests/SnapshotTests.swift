@@ -88,15 +88,18 @@ import Testing
         #expect(text?.contains("\"a\\x1b[31m\\x09b\"") == true)
     }
 
-    @Test func theUserListMayBeMissingButNotBroken() throws {
+    @Test func theUserListMayBeMissingAtFirstButNotVanishOrBreak() throws {
         let ini: ByteString = "[pgbouncer]\nauth_file = users\n"
-        let kept = try Snapshot.load(path: "i", previousSecrets: ["a": "b"], read: Files(["i": ini]).read)
-            .get()
-        #expect(kept.snapshot.secrets == ["a": "b"])
+        let first = try Snapshot.load(path: "i", read: Files(["i": ini]).read).get()
+        #expect(first.snapshot.secrets.isEmpty)
         #expect(
-            kept.notices == [
+            first.notices == [
                 ConfigNotice(level: .error, text: "could not open auth_file users: No such file or directory")
             ])
+        let gone = Snapshot.load(path: "i", previousSecrets: ["a": "b"], read: Files(["i": ini]).read)
+        guard case .failure(let problems) = gone else { return #expect(Bool(false), "it loads") }
+        #expect(
+            problems.errors.map(\.text) == ["could not load file \"users\": No such file or directory"])
         #expect(complaints(ini, ["users": "\"a"]).first?.hasPrefix("broken auth file (users:1)") == true)
         let any = try load(ini + "auth_type = any", ["users": "\"a"]).get()
         #expect(any.snapshot.secrets.isEmpty && any.notices.isEmpty)

@@ -87,6 +87,10 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
         _ snapshot: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) { notes.append("reloaded") }
 
+    mutating func learned(
+        _ names: NameReport, moved: [MovedHost], now: Instant, into actions: inout ActionList
+    ) {}
+
     mutating func takeChangedSettings() -> ProcessSettings? { nil }
 
     mutating func reloadFailed(for console: ClientID?, now: Instant, into actions: inout ActionList) {

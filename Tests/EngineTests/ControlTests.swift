@@ -59,6 +59,34 @@ import Testing
         bench.finish()
     }
 
+    /// The name of A's servers leads elsewhere: the idle one goes, the one at work may finish.
+    @Test func serversAtOldAddressesGoWhenTheyAreFree() throws {
+        let (bench, _) = console { $0.global.defaultPoolSize = 2 }
+        bench.connect("B")
+        bench.say("A", query("begin"))
+        bench.say("S1", complete("BEGIN") + readyInTransaction)
+        let server = try #require(bench.server("S1"))
+        let host = bench.board.servers[server].endpoint.host
+        let remote = SocketAddress(family: .ipv4, high: 0x0A00_0001 << 32)
+        let elsewhere = SocketAddress(family: .ipv4, high: 0x0A00_0002 << 32)
+        var isRetiring: Bool { bench.board.servers[server].retirement != nil }
+        func move(_ name: ByteString, _ addresses: [SocketAddress]) {
+            bench.tell { board, now, actions in
+                board.moved(MovedHost(name: name, addresses: addresses), now: now, into: &actions)
+            }
+        }
+        move(host, [elsewhere, remote])
+        move("another.host", [elsewhere])
+        #expect(!isRetiring)
+        move(host, [elsewhere])
+        #expect(isRetiring)
+        bench.say("A", query("commit"))
+        bench.say("S1", complete("COMMIT") + ready)
+        #expect(bench.state("S1") == "gone")
+        #expect(bench.state("A") == "idle")
+        bench.finish()
+    }
+
     @Test func oneDatabaseAlone() {
         let bench = Bench.withServer {
             var other = DatabaseEntry(name: "other")

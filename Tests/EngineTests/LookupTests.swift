@@ -405,6 +405,39 @@ import Testing
         bench.finish()
     }
 
+    /// A login is held against the secret it began with, whatever a reload says meanwhile.
+    @Test func anExchangeIsHeldAgainstOneSecret() {
+        let bench = Self.bench()
+        bench.connect("A", user: "x")
+        bench.login("S1")
+        bench.say("S1", Self.found("x", "pass"))
+        let changed = Self.bench { $0.secrets["x"] = "other" }.board.snapshot
+        bench.tell { board, now, list in board.reloaded(changed, for: nil, now: now, into: &list) }
+        bench.say("A", password("pass"))
+        bench.reach("S2")
+        #expect(bench.got("A") == ["R(···\\x3)"])
+        #expect(bench.isHere("A"))
+        bench.connect("B", user: "x")
+        bench.say("B", password("pass"))
+        #expect(bench.got("B") == ["R(···\\x3)"] + Self.failedLogin)
+        bench.finish()
+    }
+
+    /// Names that only `*` covers are not remembered for somebody who has proved nothing.
+    @Test func strangersMakeNoDatabases() {
+        let bench = Self.bench {
+            $0.autoDatabase = DatabaseEntry(name: "*")
+            $0.autoDatabase?.hosts = ["10.0.0.3"]
+        }
+        let count = bench.board.databaseIDs.count
+        for index in 0..<20 { bench.connect("A\(index)", user: "x", database: "auto\(index)") }
+        bench.login("S1")
+        bench.say("S1", Self.none)
+        for index in 0..<20 { bench.say("A\(index)", password("pass")) }
+        #expect(bench.board.databaseIDs.count == count)
+        bench.finish()
+    }
+
     @Test func shutdownDoesNotWaitForLookups() {
         let bench = Self.bench()
         bench.connect("A", user: "x")

@@ -16,6 +16,39 @@ import Testing
         bench.finish()
     }
 
+    @Test func noTerminateStandsBehindPartOfARequest() {
+        let bench = Bench.withServer()
+        bench.say("A", query("begin"))
+        bench.say("S1", complete("BEGIN") + readyInTransaction)
+        bench.say("A", Bytes(query("insert into t values (1)").prefix(12)))
+        bench.end("A")
+        #expect(bench.sent["S1"]?.suffix(12) == query("insert into t values (1)").prefix(12))
+        #expect(bench.state("S1") == "gone")
+        bench.finish()
+    }
+
+    /// A client was held behind a request that may drop statements, with a part of it still unread.
+    @Test func aRequestThatMayDropStatementsIsHeldForOnlyWhenItIsWhole() {
+        let bench = Bench.withServer { $0.global.maxPreparedStatements = 10 }
+        bench.say("A", parse("s", "select 1") + sync)
+        bench.say("S1", parseComplete + ready)
+        bench.connect("B")
+        bench.say("B", query("begin"))
+        bench.say("S1", complete("BEGIN") + readyInTransaction)
+        bench.ignore("A", "B", "S1")
+        let request = query("deallocate x")
+        bench.say("B", Bytes(request.prefix(14)))
+        bench.say("B", Bytes(request.dropFirst(14)))
+        #expect(bench.got("S1") == ["Q(deallocate x)"])
+        bench.say("B", parse("", "deallocate x") + bind("") + Bytes(execute.prefix(3)))
+        bench.say("S1", complete("DEALLOCATE") + readyInTransaction)
+        bench.say("B", Bytes(execute.dropFirst(3)) + sync)
+        bench.say("S1", parseComplete + bindComplete + complete("DEALLOCATE"))
+        bench.say("S1", readyInTransaction)
+        #expect(bench.got("B").last == "Z(T)")
+        bench.finish()
+    }
+
     @Test func anIdleServerInTheMiddleOfANoticeIsNotLentAsItIs() {
         let bench = Bench.withServer()
         bench.say("S1", Bytes(notice("a long remark").dropLast(4)))

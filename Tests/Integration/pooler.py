@@ -92,7 +92,7 @@ class Pooler:
         lines += ["[users]", *(f"{k} = {v}" for k, v in self.users.items())]
         lines += ["[pgbouncer]", *(f"{k} = {v}" for k, v in self.settings.items() if v is not None)]
         self.write(self.ini, "\n".join(lines) + "\n")
-        quoted = ((user, secret.replace('"', '""')) for user, secret in self.secrets.items())
+        quoted = ([text.replace('"', '""') for text in pair] for pair in self.secrets.items())
         self.write(self.userlist, "".join(f'"{user}" "{secret}"\n' for user, secret in quoted))
 
     def write(self, path, text):

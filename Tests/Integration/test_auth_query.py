@@ -1,14 +1,17 @@
 """Users that are known to PostgreSQL only: auth_query against a real server, and against one that lies."""
 
+import re
+import socket
+import struct
 import threading
 import time
 
 import psycopg
 import pytest
 
-from fakeserver import FakeServer
+from fakeserver import READY, FakeServer, error
 from pooler import ask
-from wire import Wire, startup
+from wire import Wire, message, raw, startup
 
 # A user of each kind of secret, made in each test's cluster once.
 USERS = """
@@ -17,6 +20,7 @@ do $$ begin
     set password_encryption = 'scram-sha-256';
     create role lookup_scram login password 'pass';
     create role lookup_rotating login password 'first';
+    create role lookup_other login password 'pass';
     create role lookup_expired login password 'pass' valid until '1999-01-01';
     create role lookup_group nologin password 'pass';
     set password_encryption = 'md5';
@@ -81,7 +85,7 @@ def test_a_forced_user_and_the_console(asking, backend):
         pooler.connect("pgbouncer", "lookup_scram", "wrong")
     pooler.connect("pgbouncer", "lookup_scram", "pass")
     with pytest.raises(psycopg.OperationalError, match="not allowed"):
-        pooler.connect("pgbouncer", "lookup_rotating", "first")
+        pooler.connect("pgbouncer", "lookup_other", "pass")
 
 
 def test_a_new_password_counts_at_the_next_login_but_one(asking, cluster):
@@ -157,3 +161,111 @@ def test_a_slow_auth_server_delays_only_those_who_need_it(asking, backend):
         assert time.monotonic() - begin < 2
         assert waiting.read().fields["M"] == "client_login_timeout"
         waiting.close()
+
+
+class LyingServer(FakeServer):
+    """Lets everybody in and answers each Sync with the same bytes; None closes the connection instead."""
+
+    def __init__(self, said):
+        self.said = said
+        super().__init__(None)
+
+    def _serve(self, connection, number):
+        stream = connection.makefile("rb")
+        try:
+            self._greet(connection, stream)
+            while kind := stream.read(1):
+                (length,) = struct.unpack("!I", stream.read(4))
+                stream.read(length - 4)
+                if kind == b"S" and self.said is not None:
+                    connection.sendall(self.said)
+                elif kind == b"S":
+                    connection.shutdown(socket.SHUT_RDWR)
+                    return
+        except (OSError, struct.error):
+            return
+
+
+def data_row(*values):
+    """A DataRow of these columns, None for NULL."""
+    columns = b"".join(struct.pack("!i", -1) if v is None else struct.pack("!i", len(v)) + v for v in values)
+    return message("D", struct.pack("!H", len(values)) + columns)
+
+
+def answered(*rows):
+    """A whole answer to a lookup."""
+    return message("1") + message("2") + b"".join(rows) + message("C", b"SELECT\0") + READY
+
+
+GENERIC, CONFIGURATION = "password authentication failed", "bouncer config error"
+CRASHED = "server conn crashed?"
+LIES = {
+    "no row": (answered(), GENERIC),
+    "no password": (answered(data_row(b"x", None)), GENERIC),
+    "no name": (answered(data_row(None, b"pass")), GENERIC),
+    "another name": (answered(data_row(b"y", b"pass")), GENERIC),
+    "one column": (answered(data_row(b"x")), CONFIGURATION),
+    "three columns": (answered(data_row(b"x", b"pass", b"pass")), CONFIGURATION),
+    "an error": (error("42P01", "no such relation") + READY, CONFIGURATION),
+    "the connection ends": (None, CRASHED),
+    "an answer to nothing": (message("C", b"SELECT\0") + READY, CRASHED),
+    "a column longer than its row": (message("1") + message("2") + message("D", b"\0\2\0\0\0\x40xx") + READY, CRASHED),
+    "a secret of 1 GiB": (message("1") + message("2") + raw(b"D", 1 << 30, b"\0\2" + b"x" * (8 << 20)), CRASHED),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_auth_server_may_say_anything(asking, backend, lie):
+    """The login fails as it should, with bounded memory, and others are not concerned."""
+    said, heard = LIES[lie]
+    with LyingServer(said) as server:
+        databases = {"app": backend, "lies": f"host=127.0.0.1 port={server.port} dbname=x"}
+        pooler = asking("plain", databases)
+        before = pooler.resident_bytes()
+        with pytest.raises(psycopg.OperationalError, match=re.escape(heard)):
+            pooler.connect("lies", user="x", password="pass")
+        assert pooler.resident_bytes() < before + (4 << 20)
+        with pooler.connect(user="lookup_scram", password="pass") as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("remark", [message("N", b"SNOTICE\0Mhello\0\0"), message("S", b"TimeZone\0Asia/Tokyo\0")])
+def test_remarks_on_the_way(asking, backend, remark):
+    """Notices and reports of parameters belong to no answer."""
+    with LyingServer(remark + message("1") + remark + message("2") + remark + data_row(b"x", b"pass") + remark
+                     + message("C", b"SELECT 1\0") + remark + READY) as server:
+        pooler = asking(
+            "plain", {"app": backend + " user=trusty", "auth": f"host=127.0.0.1 port={server.port}"}, auth_dbname="auth"
+        )
+        with pooler.connect(user="x", password="pass") as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_deriving_keys_stops_nobody(make_pooler, backend):
+    """While the keys of many users are derived, a client that is logged in goes on as before."""
+    users = {f"deriving{n}": f"secret {n}" for n in range(30)}
+    pooler = make_pooler(
+        databases={"app": backend + " user=trusty"}, secrets={"trusty": "", "admin": "", **users},
+        auth_type="scram-sha-256", scram_iterations=100_000,
+    )
+    steady = psycopg.connect(pooler.dsn(user="deriving0", password="secret 0"), autocommit=True)
+    steady.execute("select 1")
+    asked = [Wire(pooler.port) for _ in range(1, 30)]
+    for number, wire in enumerate(asked, 1):
+        wire.send(startup(user=f"deriving{number}", database="app"))
+        assert wire.read().kind == "R"
+    first = b"n,,n=,r=0123456789abcdef"
+    for wire in asked:
+        wire.send(message("p", b"SCRAM-SHA-256\0" + struct.pack("!I", len(first)) + first))
+    longest = 0.0
+    begin = time.monotonic()
+    while time.monotonic() < begin + 0.3:
+        sent = time.monotonic()
+        steady.execute("select 1")
+        longest = max(longest, time.monotonic() - sent)
+    for wire in asked:
+        assert wire.read().body.startswith(b"\0\0\0\x0br=0123456789abcdef")
+        wire.close()
+    steady.close()
+    # one derivation takes longer than that, and all of them thirty times as long
+    assert longest < 0.15

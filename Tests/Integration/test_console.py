@@ -239,3 +239,36 @@ def test_the_console_hurts_nobody_with_garbage(pooler):
             except (Closed, ConnectionError):
                 continue
     assert pooler.admin("SHOW VERSION")
+
+
+@pytest.mark.ours
+def test_commands_that_wait_have_a_time_limit(pooler):
+    """PAUSE TIMEOUT says who is in the way and is lifted; other consoles are served meanwhile."""
+    busy = pooler.wire()
+    busy.query("begin")
+    console = pooler.console()
+    console.send(query("PAUSE app TIMEOUT '700ms'"))
+    assert console.silent_for(0.3) and pooler.admin("SHOW POOLS")
+    (error,) = errors(console.read_until())
+    pid = busy.value("select pg_backend_pid()")
+    assert error["C"] == "57014" and "PAUSE has waited for 0.7s" in error["M"]
+    assert f"server app/trusty with process {pid} works for client " in error["D"] and "trusty@127.0.0.1:" in error["D"]
+    number = error["D"].split("works for client ")[1].split(",")[0]
+    assert pooler.wire().value("select 1") == "1", "nothing is paused"
+    ask(console, f"KILL_CLIENT {number}")
+    assert kinds(console.query("PAUSE app TIMEOUT 5")) == "CZ"
+    ask(console, "RESUME app")
+
+
+@pytest.mark.ours
+def test_a_shutdown_tells_what_it_waits_for(pooler):
+    """The time limit is of the command, not of the shutdown."""
+    busy, console = pooler.wire(), pooler.console()
+    busy.query("begin")
+    (error,) = errors(console.query("SHUTDOWN WAIT_FOR_CLIENTS TIMEOUT 0.2"))
+    assert error["C"] == "57014" and "trusty@" in error["D"] and "admin@" not in error["D"]
+    assert busy.value("select 'still'") == "still"
+    console.send(query("SHUTDOWN WAIT_FOR_CLIENTS TIMEOUT 60"))
+    busy.query("commit")
+    busy.close()
+    assert pooler.wait_end() == 0

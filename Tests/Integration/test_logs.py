@@ -91,7 +91,7 @@ def test_stats_line(make_pooler):
     pooler.admin("SET stats_period = 1")
     pooler.wire().query("select pg_sleep(0.05)")
     eventually(lambda: len(STATS.findall(pooler.log)) >= 2, "two lines of statistics", 8)
-    assert any(int(re.search(r"query (\d+) us", line)[1]) >= 40_000 for line in STATS.findall(pooler.log))
+    assert any(int(re.search(r"query (\d+) us", line)[1]) >= 20_000 for line in STATS.findall(pooler.log))
     pooler.admin("SET log_stats = 0")
     count = len(STATS.findall(pooler.log))
     start = len(pooler.admin("SHOW STATS"))
@@ -127,13 +127,12 @@ def test_json(make_pooler):
 @pytest.mark.ours
 def test_json_and_hostile_names(make_pooler):
     """A user's name cannot end its field."""
-    pooler = make_pooler(log_format="json", auth_type="any")
-    name = 'x"},\\ {"event":"forged\n\x1b[31m'
-    with Wire(pooler.port) as wire:
-        try:
-            wire.login(name, "app")
-        except Refused:
-            pass
+    name = 'x"},\\ {"event":"forged'
+    pooler = make_pooler(log_format="json", secrets={"admin": "", name: ""})
+    with Wire(pooler.port) as wire, pytest.raises(Refused):
+        wire.login(name, "app")  # PostgreSQL knows no such role
+    with Wire(pooler.port) as wire, pytest.raises(Refused):
+        wire.login("forged\n\x1b[31m", "app")
     eventually(lambda: any(o["event"] == "closed" for o in objects(pooler)), "the client is gone")
     assert not any("forged" in o["event"] for o in objects(pooler))
     assert any("forged" in o.get("user", "") for o in objects(pooler))

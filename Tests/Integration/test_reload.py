@@ -143,3 +143,17 @@ def test_many_reloads_under_load(pooler):
         pooler.signal(signal.SIGHUP)
         for number, wire in enumerate(wires):
             assert wire.value(f"select {number + i}") == str(number + i)
+
+
+@pytest.mark.ours
+def test_vanished_user_list_is_an_error(pooler):
+    """RELOAD says so, and nothing of the new file takes effect."""
+    before = value_of(pooler, "default_pool_size")
+    pooler.settings["default_pool_size"] = 3
+    pooler.write_files()
+    pooler.userlist.unlink()
+    with pytest.raises(ConsoleError) as refused:
+        pooler.admin("RELOAD")
+    assert refused.value.fields["C"] == "F0000"
+    assert value_of(pooler, "default_pool_size") == before
+    assert pooler.wire().value("select 'still here'") == "still here"

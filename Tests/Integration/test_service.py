@@ -79,12 +79,15 @@ def test_passed_sockets(make_pooler):
     path.chmod(0o777)
     local.listen(8)
     # The descriptors have to be 3 and 4, and LISTEN_PID the process's own number.
-    pooler.binary, program = "/bin/sh", pooler.binary
-    line = f"exec 3<&{tcp.fileno()} 4<&{local.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=2; exec {program} -q {pooler.ini}"
+    program, pooler.binary = str(pooler.binary), "/usr/bin/python3"
+    line = (
+        f"import os; os.dup2({tcp.fileno()}, 100); os.dup2({local.fileno()}, 101); os.dup2(100, 3); os.dup2(101, 4); "
+        "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2'); "
+        f"os.execv({program!r}, ['pglido', '-q', {str(pooler.ini)!r}])")
     pooler.launch("-c", line, pass_fds=[tcp.fileno(), local.fileno()])
     eventually(lambda: "process up" in pooler.log, "it is up")
-    for host, port in (("127.0.0.1", tcp.getsockname()[1]), (str(path), 0)):
-        with Wire(port, host) if host[0] != "/" else Wire(7777, str(pooler.folder)) as wire:
+    for port, host in ((tcp.getsockname()[1], "127.0.0.1"), (7777, str(pooler.folder))):
+        with Wire(port, host) as wire:
             wire.login()
             assert wire.value("select 1") == "1"
     assert "socket passed from service manager (fd 3)" in pooler.log and "(fd 4)" in pooler.log

@@ -4,17 +4,17 @@ import Testing
 @Suite struct ServerStatementsTests {
     @Test func aStatementIsUnderWayUntilTheServerSaysSo() {
         var statements = ServerStatements()
-        var presence = statements.presence(5, segment: 1)
+        var presence = statements.use(5, segment: 1)
         #expect(presence == .absent)
         statements.parseSent(5, segment: 3)
-        presence = statements.presence(5, segment: 1)
+        presence = statements.use(5, segment: 1)
         #expect(presence == .underWay(segment: 3))
         statements.confirm(5)
-        presence = statements.presence(5, segment: 1)
+        presence = statements.use(5, segment: 1)
         #expect(presence == .prepared)
         let wasHere = [statements.forget(5), statements.forget(5)]
         #expect(wasHere == [true, false])
-        presence = statements.presence(5, segment: 1)
+        presence = statements.use(5, segment: 1)
         #expect(presence == .absent)
     }
 
@@ -28,8 +28,8 @@ import Testing
         #expect(candidate == nil)
         candidate = statements.evictionCandidate(limit: 3)
         #expect(candidate == 1)
-        statements.used(1)
-        statements.used(99)
+        let presences = [statements.use(1, segment: 0), statements.use(99, segment: 0)]
+        #expect(presences == [.prepared, .absent])
         candidate = statements.evictionCandidate(limit: 3)
         #expect(candidate == 2)
         statements.forget(2)

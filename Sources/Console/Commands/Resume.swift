@@ -29,8 +29,9 @@ struct Resume: OrderCommand {
         _ call: inout Call, on switchboard: inout Switchboard, into actions: inout ActionList
     ) -> Outcome {
         if switchboard.shutdown != .none { return .failed("pooler is shutting down") }
-        let killed = call.memory.killed.filter {
-            switchboard.databases.contains($0) && switchboard.databases[$0].isPaused
+        // In the order of the databases: a set has another one in every process.
+        let killed = switchboard.databaseIDs.filter {
+            call.memory.killed.contains($0) && switchboard.databases[$0].isPaused
         }
         if switchboard.mode == .active, killed.isEmpty, !call.memory.killedAll {
             return .failed("pooler is not paused/suspended")

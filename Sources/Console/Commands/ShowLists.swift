@@ -38,9 +38,9 @@ struct ShowLists: ShowCommand {
             ("login_clients", loggingIn),
             ("free_servers", Int(switchboard.servers.slotCount) - servers),
             ("used_servers", servers),
-            ("dns_names", 0),
-            ("dns_zones", 0),
-            ("dns_queries", 0),
+            ("dns_names", switchboard.names.hosts.count),
+            ("dns_zones", switchboard.names.zones.count),
+            ("dns_queries", switchboard.names.queries),
             ("dns_pending", 0),
         ]
     }

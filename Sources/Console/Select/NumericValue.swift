@@ -67,9 +67,12 @@ struct NumericValue: Hashable, Comparable, Sendable {
         var units: Int128 = 0
         for (index, digit) in digits.enumerated() {
             guard digit < 10_000 else { return nil }
+            if digit == 0 { continue }
             var value = Int128(digit)
             let power = weight - index + 4
             if power < 0 { break }
+            // More would not fit anyway.
+            if power > 9 { return nil }
             for _ in 0..<power {
                 let (more, overflow) = value.multipliedReportingOverflow(by: 10_000)
                 if overflow { return nil }
@@ -146,7 +149,10 @@ struct NumericValue: Hashable, Comparable, Sendable {
 
     /// `other` is not zero.
     func remainder(_ other: NumericValue) -> NumericValue {
-        NumericValue(units: units % other.units, shownDecimals: max(shownDecimals, other.shownDecimals))
+        // The one remainder that overflows is of a division without rest.
+        NumericValue(
+            units: units.remainderReportingOverflow(dividingBy: other.units).partialValue,
+            shownDecimals: max(shownDecimals, other.shownDecimals))
     }
 
     // MARK: Printing

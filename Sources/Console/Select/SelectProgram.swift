@@ -180,6 +180,9 @@ extension SelectProgram {
             return .truth(first.order(second).map { holds(comparison, $0) })
         case .like(let ignoringCase):
             guard case .text(let text) = first, case .text(let pattern) = second else { return .null }
+            guard text.count <= Limits.likeTextBytes, pattern.count <= Limits.likePatternBytes else {
+                throw SelectError("54000", "text is too long for LIKE")
+            }
             let matches =
                 ignoringCase
                 ? LikePattern.matches(text.lowercased, pattern.lowercased)

@@ -55,9 +55,17 @@ struct SelectStatement: Sendable {
         }
         if isGrouped { contexts = try grouped(contexts, asked) }
         var found: [(values: [SQLValue], keys: [SQLValue])] = []
+        var bytes = 0
         for context in contexts {
             var values: [SQLValue] = []
-            for item in items { values.append(try item.program.run(context)) }
+            for item in items {
+                let value = try item.program.run(context)
+                if case .text(let text) = value { bytes += text.count }
+                guard bytes <= Limits.selectAnswerBytes else {
+                    throw SelectError("54000", "answer is too large")
+                }
+                values.append(value)
+            }
             var keys: [SQLValue] = []
             for key in order { keys.append(try key.program.run(context)) }
             found.append((values, keys))

@@ -10,6 +10,13 @@ import Config
 /// - The end without a word, in the middle of a message.
 struct Permitted {
     private var fatals: [String] = []
+    /// Which option makes the pooler say what, in milliseconds.
+    static let timeouts = [
+        ("query_wait_timeout", "query_wait_timeout"), ("query timeout", "query_timeout"),
+        ("idle transaction timeout", "idle_transaction_timeout"),
+        ("transaction timeout", "transaction_timeout"), ("client_idle_timeout", "client_idle_timeout"),
+        ("client_login_timeout", "client_login_timeout"),
+    ]
     private let notifies: Bool
     let mayEndSilently: Bool
     private let hasStatementMode: Bool
@@ -81,7 +88,8 @@ struct Permitted {
 
     func allows(notice text: String) -> Bool { notifies && text.hasPrefix("No server connection available") }
 
-    func allows(fatal report: Report, _ ideal: Backend) -> Bool {
+    func allows(fatal report: Report, to client: SimulatedClient) -> Bool {
+        if client.hasBrokenFraming, report.state == "08P01" { return true }
         if hasStatementMode, report.text == "transaction blocks not allowed in statement pooling mode" {
             return true
         }

@@ -12,6 +12,7 @@ struct Transcript {
         if let owner = Ownership.owner(of: kind, body), owner != client.number {
             return "O1 client \(client.number) got what belongs to client \(owner): \(shown(kind, body))"
         }
+        if kind == 0x41 { return checkNotification(body) }
         if kind == 0x4E, permitted.allows(notice: Report(body).text) { return nil }
         if kind == 0x45 {
             let report = Report(body)
@@ -23,9 +24,16 @@ struct Transcript {
         return compare(kind, body)
     }
 
+    /// O6: whoever hears of a channel has asked for it, on this connection.
+    private func checkNotification(_ body: Bytes) -> String? {
+        let channel = body.cString(at: 4).bytes
+        if client.ideal.formerChannels.contains(channel) { return nil }
+        return "O6 client \(client.number) heard of \(channel.text), which it never asked for"
+    }
+
     private func refused(_ report: Report) -> String? {
         client.refusal = report.text
-        if permitted.allows(fatal: report, client.ideal) { return nil }
+        if permitted.allows(fatal: report, to: client) { return nil }
         return "O2 client \(client.number) was refused: \(report.state) \(report.text)"
     }
 
@@ -62,13 +70,17 @@ struct Transcript {
             }
         }
         let length = Self.messageLength(client.ideal.output, client.met)
-        let wanted = client.ideal.output[client.met..<(client.met + length)]
+        let start = client.met
         client.met += length
         client.answersMet += 1
-        if wanted.first == kind, wanted.dropFirst(5).elementsEqual(body) {
+        let isEqual =
+            client.ideal.output[start] == kind && length == body.count + 5
+            && client.ideal.output.matches(body, at: start + 5)
+        if isEqual {
             return isCancel && client.cancelsAsked == 0
                 ? "O4 client \(client.number) was cancelled, nobody asked" : nil
         }
+        let wanted = client.ideal.output[start..<(start + length)]
         if kind == 0x45, wanted.first == 0x45 {
             let report = Report(body)
             let ideal = Report(Array(wanted.dropFirst(5)))
@@ -114,20 +126,37 @@ struct Report {
 
 /// O1: whose a message of the server is.
 enum Ownership {
-    /// The number of the client in the first token of the message; `nil` when it has none.
+    /// The number of the client in the first token of the message; `nil` when it has none. Only values are
+    /// looked at: the bytes of a length may read like a token.
     static func owner(of kind: UInt8, _ body: Bytes) -> Int? {
         switch kind {
-        case 0x44, 0x45, 0x4E, 0x56, 0x64: owner(in: body)
+        case 0x44: ownerOfRow(body)
+        case 0x56: owner(in: body.dropFirst(4))
+        case 0x45, 0x4E, 0x64: owner(in: body[...])
         default: nil
         }
     }
 
-    static func owner(in bytes: Bytes) -> Int? {
+    private static func ownerOfRow(_ body: Bytes) -> Int? {
+        var offset = 2
+        for _ in 0..<body.uint16(at: 0) {
+            let length = Int(Int32(bitPattern: body.uint32(at: offset)))
+            offset += 4
+            guard length > 0, offset + length <= body.count else { continue }
+            if let owner = owner(in: body[offset..<(offset + length)]) { return owner }
+            offset += length
+        }
+        return nil
+    }
+
+    static func owner(in bytes: Bytes) -> Int? { owner(in: bytes[...]) }
+
+    private static func owner(in bytes: ArraySlice<UInt8>) -> Int? {
         guard var place = bytes.firstIndex(of: 0x7E) else { return nil }
         var number = 0
         place += 1
         let start = place
-        while place < bytes.count, bytes[place] >= 0x30, bytes[place] <= 0x39 {
+        while place < bytes.endIndex, bytes[place] >= 0x30, bytes[place] <= 0x39 {
             number = number * 10 + Int(bytes[place] - 0x30)
             place += 1
         }
