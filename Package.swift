@@ -44,6 +44,7 @@ let package = Package(
         // row 2, the only code that makes system calls
         pure("EventLoop", ["Primitives", "CLinux"]),
         // row 3
+        pure("TLS", ["Primitives", "Config", "COpenSSL"]),
         pure("Auth", ["Primitives", "Wire", "Crypto"]),
         // row 4
         pure("Session", ["Primitives", "Wire", "Pool", "Config", "Crypto", "Auth"]),
@@ -54,7 +55,10 @@ let package = Package(
         // row 7
         pure(
             "Daemon",
-            ["Primitives", "Config", "Auth", "Engine", "Console", "EventLoop", "CLinux", "CAres", "COpenSSL"]),
+            [
+                "Primitives", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop", "CLinux",
+                "CAres", "COpenSSL",
+            ]),
         .target(
             name: "Simulator", dependencies: ["Primitives", "Pool", "Config", "Session", "Engine", "Console"],
             swiftSettings: rig),
@@ -83,6 +87,7 @@ let package = Package(
         tests("Engine", ["Primitives", "Wire", "Crypto", "Auth", "Config", "Pool", "Session", "Engine"]),
         tests("Tidy", []),
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
+        tests("TLS", ["Primitives", "Config", "TLS"]),
         tests("Console", ["Primitives", "Wire", "Config", "EventLoop", "Session", "Engine", "Console"]),
         tests("Daemon", ["Primitives", "Config", "Crypto", "Auth", "Engine", "EventLoop", "Daemon", "CLinux"]),
         tests("Fuzzers", ["Primitives", "Fuzzers"]),

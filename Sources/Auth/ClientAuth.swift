@@ -44,6 +44,7 @@ public struct ClientAuth: Sendable {
     private let secret: Secret?
     private let instance: InstanceSecret
     private let iterations: Int
+    private let binding: ByteString?
     private let derivesForNobody: Bool
     private var phase = Phase.new
 
@@ -51,12 +52,14 @@ public struct ClientAuth: Sendable {
     /// - iterations: what users without a SCRAM secret are asked for.
     /// - derivesForNobody: a clear-text password of an unknown user costs PBKDF2, as it does with a verifier:
     ///   right where known users have verifiers, because otherwise time would tell.
+    /// - binding: of a link with TLS, the digest of the certificate that we have shown.
     public init(
         method: ClientMethod, user: ByteString, secret: Secret?, instance: InstanceSecret, iterations: Int,
-        derivesForNobody: Bool = false
+        derivesForNobody: Bool = false, binding: ByteString? = nil
     ) {
         // A SCRAM verifier cannot answer MD5, so its user is asked for SCRAM, as PgBouncer does.
         self.method = method == .md5 && secret?.kind == .scram ? .scram : method
+        self.binding = binding
         self.user = user
         self.secret = secret
         self.instance = instance
@@ -101,6 +104,7 @@ public struct ClientAuth: Sendable {
         case .scram:
             phase = .saslStart
             buffer.authentication(.sasl) {
+                if binding != nil { $0.append(cString: ServerAuth.boundMechanism) }
                 $0.append(cString: ServerAuth.mechanism)
                 $0.append(0)
             }
@@ -226,12 +230,13 @@ extension ClientAuth {
         guard let (mechanism, next) = body.cString(at: 0), let length = body.uint32(at: next) else {
             return .rejected(.sasl(.malformedScram))
         }
-        guard mechanism.equals(ServerAuth.mechanism) else { return .rejected(.mechanism) }
+        let isBound = binding != nil && mechanism.equals(ServerAuth.boundMechanism)
+        guard isBound || mechanism.equals(ServerAuth.mechanism) else { return .rejected(.mechanism) }
         let response = body.slice(next &+ 4)
         guard Int(length) == response.count, response.firstIndex(of: 0) == nil else {
             return .rejected(.sasl(.malformedScram))
         }
-        var challenger = challenger(&cache)
+        var challenger = challenger(&cache, isBound: isBound)
         switch challenger.first(response, ownNonce: freshNonce(&entropy)) {
         case .failure(let rejection):
             return .rejected(.sasl(rejection.reason))
@@ -257,24 +262,27 @@ extension ClientAuth {
 
     /// A plain password is salted as an unknown user is, so that the salt tells them apart neither at once
     /// nor from one worker or run to the next.
-    private func challenger(_ cache: inout ScramKeyCache) -> ScramChallenger {
+    private func challenger(_ cache: inout ScramKeyCache, isBound: Bool) -> ScramChallenger {
+        func mock(_ reason: ClientAuthFailure.Reason) -> ScramChallenger {
+            ScramChallenger(
+                verifier: instance.mockVerifier(for: user, iterations: iterations), doomed: reason,
+                binding: binding, isBound: isBound)
+        }
         switch secret?.kind {
         case .scram:
             guard let verifier = secret?.verifier else { return mock(.malformedSecret) }
-            return ScramChallenger(verifier: verifier, doomed: nil)
+            return ScramChallenger(
+                verifier: verifier, doomed: nil, binding: binding, isBound: isBound)
         case .plain:
             guard let secret, !secret.isEmpty else { return mock(.emptySecret) }
             let salt = instance.salt(for: user)
             let keys = cache.keys(of: secret, salt: salt, iterations: iterations)
             return ScramChallenger(
-                verifier: ScramVerifier(keys, salt: salt, iterations: iterations), doomed: nil)
+                verifier: ScramVerifier(keys, salt: salt, iterations: iterations), doomed: nil,
+                binding: binding, isBound: isBound)
         case .md5: return mock(.md5Secret)
         case .malformed: return mock(.malformedSecret)
         case nil: return mock(.unknownUser)
         }
-    }
-
-    private func mock(_ reason: ClientAuthFailure.Reason) -> ScramChallenger {
-        ScramChallenger(verifier: instance.mockVerifier(for: user, iterations: iterations), doomed: reason)
     }
 }

@@ -20,6 +20,8 @@ public enum ClientAuthFailure: Equatable, Sendable {
         case malformedPassword
         case tooLong
         case channelBinding
+        case bindingDowngrade
+        case bindingMissing
         case authorizationIdentity
         case mandatoryExtension
         case nonceMismatch
@@ -61,6 +63,9 @@ extension ClientAuthFailure.Reason {
         case .malformedPassword: "malformed password message"
         case .tooLong: "authentication message is too long"
         case .channelBinding: "client requires SCRAM channel binding, but it is not supported"
+        case .bindingDowngrade:
+            "client supports SCRAM channel binding but was told that it is not offered, which it was"
+        case .bindingMissing: "malformed SCRAM message (channel binding was chosen and is not there)"
         case .authorizationIdentity: "client uses authorization identity, but it is not supported"
         case .mandatoryExtension: "malformed SCRAM message (client requires an unsupported SCRAM extension)"
         case .nonceMismatch: "invalid SCRAM response (nonce does not match)"

@@ -15,7 +15,7 @@ public struct ScramChallenger: Sendable {
     }
 
     private struct Challenge: Sendable {
-        /// Base64 of the header the client began with; it must repeat it.
+        /// Base64 of the header the client began with, and of what it is bound to; it must repeat that.
         let channelBinding: ByteString
         let nonce: ByteString
         /// client-first-message-bare "," server-first-message ","
@@ -24,12 +24,20 @@ public struct ScramChallenger: Sendable {
 
     private let verifier: ScramVerifier
     private let doomed: ClientAuthFailure.Reason?
+    private let binding: ByteString?
+    private let isBound: Bool
     private var phase = Phase.new
 
-    /// `doomed`: fail at the end for this reason, whatever the proof.
-    public init(verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?) {
+    /// `doomed`: fail at the end for this reason, whatever the proof. `binding`: what the exchange could be
+    /// bound to, and `isBound` whether the client has chosen that.
+    public init(
+        verifier: ScramVerifier, doomed: ClientAuthFailure.Reason?, binding: ByteString? = nil,
+        isBound: Bool = false
+    ) {
         self.verifier = verifier
         self.doomed = doomed
+        self.binding = binding
+        self.isBound = isBound
     }
 
     /// client-first-message in, server-first-message out. `ownNonce`: our half, fresh for every exchange.
@@ -38,7 +46,7 @@ public struct ScramChallenger: Sendable {
     ) -> Result<ByteString, ScramRejection> {
         guard case .new = phase else { return .failure(.init(.outOfTurn)) }
         phase = .finished
-        return ClientFirst.parse(message).map { client in
+        return ClientFirst.parse(message, binding, isBound: isBound).map { client in
             let nonce = ByteString(client.nonce.bytes + ownNonce.bytes)
             let serverFirst = serverFirst(nonce)
             phase = .challenged(
@@ -95,18 +103,30 @@ private struct ClientFirst {
     let bare: ByteString
     let nonce: ByteString
 
-    static func parse(_ message: ByteView) -> Result<ClientFirst, ScramRejection> {
-        let channelBinding: ByteString
+    static func parse(
+        _ message: ByteView, _ binding: ByteString?, isBound: Bool
+    ) -> Result<ClientFirst, ScramRejection> {
+        let promise: ScramBinding
         switch message[0] {
-        case 0x6E: channelBinding = "biws"  // base64 of "n,,"
-        case 0x79: channelBinding = "eSws"  // base64 of "y,,"; right, as we never offer the PLUS mechanism
-        case 0x70: return .failure(.init(.channelBinding))
+        case 0x6E where !isBound: promise = .none
+        case 0x79 where !isBound:
+            // It could bind and was not offered to, but we did offer: somebody took that out.
+            if binding != nil { return .failure(.init(.bindingDowngrade)) }
+            promise = .onlyHere
+        case 0x70 where message[1] == 0x3D:
+            guard isBound, let binding else { return .failure(.init(.channelBinding)) }
+            promise = .bound(to: binding)
+        case 0x6E, 0x79: return .failure(.init(.bindingMissing))
         default: return .failure(.init(.malformedScram))
         }
-        guard message[1] == 0x2C else { return .failure(.init(.malformedScram)) }
-        if message[2] == 0x61 { return .failure(.init(.authorizationIdentity)) }
-        guard message[2] == 0x2C else { return .failure(.init(.malformedScram)) }
-        let bare = message.slice(3)
+        let name = message.firstIndex(of: 0x2C) ?? message.count
+        if case .bound = promise, !message.slice(2, name &- 2).equals(ScramBinding.kind) {
+            return .failure(.init(.channelBinding))
+        }
+        guard message[0] == 0x70 || name == 1 else { return .failure(.init(.malformedScram)) }
+        if message[name &+ 1] == 0x61 { return .failure(.init(.authorizationIdentity)) }
+        guard message[name &+ 1] == 0x2C else { return .failure(.init(.malformedScram)) }
+        let bare = message.slice(name &+ 2)
         if bare.hasPrefix("m=") { return .failure(.init(.mandatoryExtension)) }
         var attributes = ScramAttributes(bare)
         guard attributes.next(named: 0x6E) != nil, let nonce = attributes.next(named: 0x72),
@@ -116,7 +136,7 @@ private struct ClientFirst {
         while attributes.next() != nil {}
         guard attributes.isAtEnd else { return .failure(.init(.malformedScram)) }
         return .success(
-            ClientFirst(channelBinding: channelBinding, bare: ByteString(bare), nonce: ByteString(nonce)))
+            ClientFirst(channelBinding: promise.text, bare: ByteString(bare), nonce: ByteString(nonce)))
     }
 }
 

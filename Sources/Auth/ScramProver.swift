@@ -7,16 +7,20 @@ public import Primitives
 public struct ScramProver: Sendable {
     private let nonce: ByteString
     private let clientFirstBare: ByteString
+    private let binding: ScramBinding
 
-    init(entropy: inout any Entropy) { self.init(nonce: freshNonce(&entropy)) }
+    init(entropy: inout any Entropy, binding: ScramBinding) {
+        self.init(nonce: freshNonce(&entropy), binding: binding)
+    }
 
     /// With a nonce of the caller's; the user is in the start-up packet, so "n=" stays empty.
-    public init(nonce: ByteString, user: ByteString = "") {
+    public init(nonce: ByteString, user: ByteString = "", binding: ScramBinding = .none) {
         self.nonce = nonce
+        self.binding = binding
         clientFirstBare = joined("n=", user, ",r=", nonce)
     }
 
-    public var clientFirst: ByteString { joined("n,,", clientFirstBare) }
+    public var clientFirst: ByteString { joined(binding.header, clientFirstBare) }
 
     /// What a server-first-message asks for.
     public struct ServerFirst: Sendable {
@@ -46,7 +50,7 @@ public struct ScramProver: Sendable {
     public func answer(_ server: ServerFirst, keys: ScramKeys) -> (
         clientFinal: ByteString, signature: Digest256
     ) {
-        let withoutProof = joined("c=biws,r=", server.nonce)
+        let withoutProof = joined("c=", binding.text, ",r=", server.nonce)
         let authMessage = joined(clientFirstBare, ",", server.text, ",", withoutProof)
         let clientKey = keys.clientKey
         let proof = clientKey.xor(SHA256.hmac(key: SHA256.hash(clientKey), authMessage))

@@ -23,6 +23,8 @@ public enum ServerAuthStep: Sendable {
 /// answer is not `replied`.
 public struct ServerAuth: Sendable {
     public static let mechanism: StaticString = "SCRAM-SHA-256"
+    /// The same, bound to the TLS link it goes over (RFC 5802, section 6).
+    public static let boundMechanism: StaticString = "SCRAM-SHA-256-PLUS"
 
     private enum Phase: Sendable {
         /// The server asked nothing yet. Leads to: passwordSent, saslStarted, finished.
@@ -41,11 +43,14 @@ public struct ServerAuth: Sendable {
 
     private let user: ByteString
     private let credential: ServerCredential
+    private let binding: ByteString?
     private var phase = Phase.new
 
-    public init(user: ByteString, credential: ServerCredential) {
+    /// `binding`: of a link with TLS, the digest of the server's certificate.
+    public init(user: ByteString, credential: ServerCredential, binding: ByteString? = nil) {
         self.user = user
         self.credential = credential
+        self.binding = binding
     }
 
     /// Takes the body of an 'R' message. `cache` spares PBKDF2 for plain secrets.
@@ -130,8 +135,9 @@ extension ServerAuth {
     private mutating func startSASL(
         _ payload: ByteView, entropy: inout any Entropy, into buffer: inout ByteBuffer
     ) -> ServerAuthStep {
-        guard let isOffered = offersOurMechanism(payload) else { return .failed(.malformed(.message)) }
-        guard isOffered else { return .failed(.noMechanism) }
+        guard let offers = offers(in: payload) else { return .failed(.malformed(.message)) }
+        let isBound = offers.bound && binding != nil
+        guard offers.plain || isBound else { return .failed(.noMechanism) }
         switch credential {
         case .none: return .failed(.wrongPasswordType(.noPassword))
         case .keys: break
@@ -142,9 +148,11 @@ extension ServerAuth {
             case .scram: return .failed(.wrongPasswordType(.scramWithoutKeys))
             }
         }
-        let prover = ScramProver(entropy: &entropy)
+        // Whoever takes the better mechanism out of the list is found out: we say that we could do it.
+        let promise = binding.map { isBound ? ScramBinding.bound(to: $0) : .onlyHere } ?? .none
+        let prover = ScramProver(entropy: &entropy, binding: promise)
         buffer.message(.password) {
-            $0.append(cString: Self.mechanism)
+            $0.append(cString: isBound ? Self.boundMechanism : Self.mechanism)
             $0.append(uint32: UInt32(truncatingIfNeeded: prover.clientFirst.count))
             $0.append(prover.clientFirst)
         }
@@ -153,12 +161,13 @@ extension ServerAuth {
     }
 
     /// `nil` unless the list is strings up to an empty one, and nothing behind it.
-    private func offersOurMechanism(_ list: ByteView) -> Bool? {
-        var isOffered = false
+    private func offers(in list: ByteView) -> (plain: Bool, bound: Bool)? {
+        var offers = (plain: false, bound: false)
         var offset = 0
         while let (name, next) = list.cString(at: offset) {
-            if name.isEmpty { return next == list.count ? isOffered : nil }
-            if name.equals(Self.mechanism) { isOffered = true }
+            if name.isEmpty { return next == list.count ? offers : nil }
+            if name.equals(Self.mechanism) { offers.plain = true }
+            if name.equals(Self.boundMechanism) { offers.bound = true }
             offset = next
         }
         return nil

@@ -164,14 +164,14 @@ private struct RuleReader {
         case "peer", "ident":
             if isLocal { return .peer }
             throw wrong("method \(token.text.quotable) is for lines of type local only")
-        case "cert": return .missing("cert")
+        case "cert": return .cert
         case "pam": return .missing("pam")
         case "ldap": return .missing("ldap")
         default:
             throw wrong(
                 """
                 unsupported method \(token.text.quotable): expected trust, reject, password, md5, \
-                scram-sha-256 or peer
+                scram-sha-256, cert or peer
                 """)
         }
     }
@@ -187,7 +187,9 @@ private struct RuleReader {
             let name = ByteString(Array(text.bytes[..<equals]))
             // Whatever its options mean, nobody gets in by it.
             if case .missing = method { continue }
-            guard name == "map", method == .peer else {
+            // The line asks for a certificate that we trust and for its name, whatever it says of that.
+            if name == "clientcert", method == .cert { continue }
+            guard name == "map", method == .peer || method == .cert else {
                 throw wrong("unsupported option \(name.quotable) for method \(method.name.quotable)")
             }
             map = ByteString(Array(text.bytes[(equals + 1)...]))

@@ -18,7 +18,7 @@ public struct AccessRules: Equatable, Sendable {
 
 /// How a rule says a client must prove who it is.
 public enum AccessMethod: Equatable, Sendable {
-    case trust, reject, password, md5, scramSHA256, peer
+    case trust, reject, password, md5, scramSHA256, cert, peer
     /// A method of PgBouncer's that is not there yet: whoever comes to its line is refused.
     case missing(ByteString)
 
@@ -30,6 +30,7 @@ public enum AccessMethod: Equatable, Sendable {
         case .password: "password"
         case .md5: "md5"
         case .scramSHA256: "scram-sha-256"
+        case .cert: "cert"
         case .peer: "peer"
         case .missing(let name): name
         }

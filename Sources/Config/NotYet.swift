@@ -11,22 +11,26 @@ enum NotYet {
     }
 
     static let rows: [Row] = [
-        Row(setting: "client_tls_sslmode", sentence: "TLS for clients is not available yet; use disable") {
-            $0.global.clientTLSSSLMode != .disable
-        },
-        Row(
-            setting: "server_tls_sslmode",
-            sentence: "TLS towards servers is not available yet; use prefer or disable"
-        ) {
-            $0.global.serverTLSSSLMode.demandsTLS
-        },
         Row(
             setting: "auth_type",
             sentence: "this way to log in is not available yet; use scram-sha-256, md5, hba or trust"
         ) {
             switch $0.global.authType {
-            case .cert, .ldap, .pam: true
-            case .any, .trust, .plain, .md5, .scramSHA256, .hba: false
+            case .ldap, .pam: true
+            case .any, .trust, .cert, .plain, .md5, .scramSHA256, .hba: false
+            }
+        },
+        Row(
+            setting: "client_tls_sslmode",
+            sentence: "TLS and several workers do not go together yet; use disable, or workers = 1"
+        ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },
+        Row(
+            setting: "server_tls_sslmode",
+            sentence: "TLS and several workers do not go together yet; use prefer, allow or disable, or workers = 1"
+        ) {
+            switch $0.global.serverTLSSSLMode {
+            case .disable, .allow, .prefer: false
+            case .require, .verifyCA, .verifyFull: $0.global.workers != 1
             }
         },
         Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {

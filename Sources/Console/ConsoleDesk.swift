@@ -27,12 +27,16 @@ package struct ConsoleDesk: ~Copyable {
     package private(set) var nextDeadline: Instant?
     /// Reads what a reload of this file would put in force.
     private let preview: ConfigurationPreview
+    /// Gets ready for other settings of TLS.
+    private let secure: TLSChange
 
     package init(
-        clock: WallClock, preview: @escaping ConfigurationPreview = { _ in .success(Snapshot()) }
+        clock: WallClock, preview: @escaping ConfigurationPreview = { _ in .success(Snapshot()) },
+        secure: @escaping TLSChange = { _ in nil }
     ) {
         self.clock = clock
         self.preview = preview
+        self.secure = secure
     }
 
     /// Answers everything that console clients have asked for.
@@ -214,7 +218,8 @@ package struct ConsoleDesk: ~Copyable {
         case .ignoreParameter:
             return .noticed("SET ignored", detail: nil, tag: "SET")
         case .set(let key, let value):
-            return SetCommand.run(key: key, value: value, now: now, on: &switchboard, into: &actions)
+            return SetCommand.run(
+                key: key, value: value, secure, now: now, on: &switchboard, into: &actions)
         case .order(let order, let argument, let timeout):
             var call = Call(client: client, argument: argument, timeout: timeout, now: now, memory: memory)
             for answer in answers { if case .killed(true) = answer { call.isKilledElsewhere = true } }

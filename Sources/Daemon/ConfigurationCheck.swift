@@ -2,6 +2,7 @@ import CLinux
 import Config
 import EventLoop
 import Primitives
+import TLS
 
 /// What `--check` says: the errors and warnings of the files, and what this machine is missing for them.
 struct ConfigurationCheck {
@@ -19,6 +20,7 @@ struct ConfigurationCheck {
             }
         }
         checkFiles()
+        checkTLS()
         checkUser()
         checkReachability()
     }
@@ -63,20 +65,6 @@ struct ConfigurationCheck {
             miss("unix_socket_dir", "there is no folder \"\(sockets.lossyText)\"")
         }
         var files: [(ByteString, ByteString)] = [("resolv_conf", global.resolvConf)]
-        if global.clientTLSSSLMode != .disable {
-            files += [
-                ("client_tls_ca_file", global.clientTLSCAFile),
-                ("client_tls_cert_file", global.clientTLSCertFile),
-                ("client_tls_key_file", global.clientTLSKeyFile),
-            ]
-        }
-        if global.serverTLSSSLMode != .disable {
-            files += [
-                ("server_tls_ca_file", global.serverTLSCAFile),
-                ("server_tls_cert_file", global.serverTLSCertFile),
-                ("server_tls_key_file", global.serverTLSKeyFile),
-            ]
-        }
         if global.authType == .hba {
             files += [
                 ("auth_hba_file", global.authHBAFile), ("auth_ident_file", global.authIdentFile ?? ""),
@@ -87,6 +75,14 @@ struct ConfigurationCheck {
             if bytes == nil {
                 miss(setting, "could not open \"\(path.lossyText)\": \(errorText(error).lossyText)")
             }
+        }
+    }
+
+    private mutating func checkTLS() {
+        do throws(TLSFailure) {
+            _ = try Security.Contexts(found.snapshot.global)
+        } catch {
+            problems.append(error.text.lossyText)
         }
     }
 

@@ -1,7 +1,8 @@
 import EventLoop
 import Primitives
+import TLS
 
-/// One socket of the engine's: 32 bytes, and no buffer while nothing is in flight.
+/// One socket of the engine's: 40 bytes, and no buffer while nothing is in flight.
 struct Connection {
     /// -1 while a name is being looked up, and when nobody lives here.
     var descriptor: Int32 = -1
@@ -11,6 +12,8 @@ struct Connection {
     var kept: Block?
     /// To be sent when the kernel takes more.
     var owed: Block?
+    /// While its bytes are encrypted.
+    var stream: TLSStream?
     var flags: Flags = []
 
     struct Flags: OptionSet {
@@ -31,8 +34,15 @@ struct Connection {
         static let endSeen = Flags(rawValue: 64)
         /// The poller has been told to forget it, because a broken connection is reported again and again.
         static let forgotten = Flags(rawValue: 128)
+        /// Its bytes are encrypted: `stream` is there, or was to be and is not.
+        static let secured = Flags(rawValue: 256)
+        /// The TLS handshake goes on. What is kept is encrypted.
+        static let shakingHands = Flags(rawValue: 512)
         /// Nothing can be written to it.
         static let speechless = Flags(rawValue: 32 + 8)
+        /// Reading it, and writing to it, is more than a system call.
+        static let readsOddly = Flags(rawValue: 256 + 1)
+        static let writesOddly = Flags(rawValue: 256 + 32 + 8)
 
         @inline(__always)
         func meets(_ other: Flags) -> Bool { rawValue & other.rawValue != 0 }

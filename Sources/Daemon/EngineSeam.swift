@@ -1,6 +1,7 @@
 import Config
 import Engine
 import Primitives
+import Session
 
 /// The engine as the driver sees it. The switchboard is the one engine of the program; the driver's own tests
 /// put a small one in its place. Always specialised, so that the seam costs nothing at run time.
@@ -17,6 +18,8 @@ protocol EngineSeam: ~Copyable {
         into actions: inout ActionList)
     mutating func serverFailed(
         _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList)
+    mutating func secured(
+        _ link: LinkID, _ encryption: Encryption, now: Instant, into actions: inout ActionList)
     mutating func congested(_ link: LinkID, into actions: inout ActionList)
     mutating func drained(_ link: LinkID, now: Instant, into actions: inout ActionList)
     mutating func deadlinePassed(now: Instant, into actions: inout ActionList)
@@ -47,11 +50,14 @@ protocol EngineSeam: ~Copyable {
         _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList)
 }
 
-/// An engine without such work.
+/// An engine without such work, and without TLS.
 extension EngineSeam where Self: ~Copyable {
     var hasSideJobs: Bool { false }
     mutating func takeSideJobs() -> [NumberedSideJob] { [] }
     mutating func sideJobDone(
         _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {}
+    mutating func secured(
+        _ link: LinkID, _ encryption: Encryption, now: Instant, into actions: inout ActionList
     ) {}
 }

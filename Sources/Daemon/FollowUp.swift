@@ -13,6 +13,10 @@ struct FollowUp {
         case offer
         /// A server could not be reached: `error`, or -1 for a name that could not be looked up.
         case openFailed
+        /// The TLS handshake begins, with what was kept.
+        case handshake
+        /// TLS could not be set up for it.
+        case noTLS
         /// Read the configuration; for the console client in `link`, or for nobody when that is 0.
         case reload
         /// Letters wait to be put into other workers' mailboxes.

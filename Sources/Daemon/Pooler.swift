@@ -3,6 +3,7 @@ import Console
 import Engine
 import EventLoop
 import Primitives
+import Session
 
 /// The switchboard and the console beside it: what a worker drives.
 struct Pooler: ~Copyable, EngineSeam {
@@ -14,12 +15,13 @@ struct Pooler: ~Copyable, EngineSeam {
     private var statsPeriodStart: Instant
 
     init(
-        _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview
+        _ switchboard: consuming Switchboard, clock: WallClock, preview: @escaping ConfigurationPreview,
+        secure: @escaping TLSChange
     ) {
         known = switchboard.snapshot
         statsPeriodStart = switchboard.statsPeriodStart
         self.switchboard = switchboard
-        desk = ConsoleDesk(clock: clock, preview: preview)
+        desk = ConsoleDesk(clock: clock, preview: preview, secure: secure)
     }
 
     mutating func accepted(
@@ -49,6 +51,12 @@ struct Pooler: ~Copyable, EngineSeam {
         _ server: ServerID, _ failure: OpenFailure, now: Instant, into actions: inout ActionList
     ) {
         switchboard.serverFailed(server, failure, now: now, into: &actions)
+    }
+
+    mutating func secured(
+        _ link: LinkID, _ encryption: Encryption, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.secured(link, encryption, now: now, into: &actions)
     }
 
     mutating func congested(_ link: LinkID, into actions: inout ActionList) {

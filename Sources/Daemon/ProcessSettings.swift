@@ -32,6 +32,7 @@ struct ProcessSettings: Sendable {
     var expectedFiles = 100
     var nameLifetime = TimeSpan.seconds(15)
     var missingNameLifetime = TimeSpan.seconds(15)
+    var security = Security()
     /// Zero never checks.
     var zoneCheckPeriod = TimeSpan.zero
     /// Empty for the system's.
@@ -101,6 +102,7 @@ enum LoadedConfiguration {
 final class ConfigurationSource {
     private let arguments: Arguments
     private var current: Snapshot?
+    let security = Security()
 
     init(_ arguments: Arguments) { self.arguments = arguments }
 
@@ -121,8 +123,11 @@ final class ConfigurationSource {
                 warnings += SnapshotDiff(from: current, to: snapshot).warnings.map { ByteString($0) }
                 snapshot = snapshot.keepingStartSettings(of: current)
             }
+            if let problem = security.renew(snapshot.global) { return .refused([problem]) }
             current = snapshot
-            return .accepted(snapshot, ProcessSettings(snapshot.global), warnings: warnings)
+            var settings = ProcessSettings(snapshot.global)
+            settings.security = security
+            return .accepted(snapshot, settings, warnings: warnings)
         }
     }
 

@@ -105,7 +105,9 @@ package enum Program {
         let clock = WallClock(
             startSeconds: facts.startSeconds, startInstant: facts.startInstant,
             zoneOffsetSeconds: zone.offsetSeconds, zoneName: zone.name)
-        let pooler = Pooler(switchboard, clock: clock, preview: { source.preview($0) })
+        let pooler = Pooler(
+            switchboard, clock: clock, preview: { source.preview($0) },
+            secure: { source.security.renew($0) })
         let reload = { (path: ByteString) in source.load(path) }
         // The worker writes the log from here on; what is said after its end is said by it too.
         let workersLog = consume log

@@ -2,6 +2,7 @@ import CLinux
 import Engine
 import EventLoop
 import Primitives
+import TLS
 
 extension Worker where Engine: ~Copyable {
     /// Carries out a list that speaks of no received bytes.
@@ -37,8 +38,12 @@ extension Worker where Engine: ~Copyable {
         switch action {
         case .relay, .send, .pauseReading, .resumeReading: return
         case .open(let server, let host, let port): open(server, actions.endpoint(host, port))
+        case .startTLS(let link, let host, let isDirect):
+            flush()
+            startTLS(link, ByteString(actions.scratch.view(host)), isDirect: isDirect)
         case .close(let link):
             flush()
+            sayGoodbye(link)
             close(link, delivering: true)
         case .drop(let link):
             flush()
@@ -119,5 +124,7 @@ extension Worker where Engine: ~Copyable {
         place.pointee.generation &+= 1
         if let kept = place.pointee.kept { blocks.give(kept) }
         place.pointee.kept = nil
+        place.pointee.stream?.free()
+        place.pointee.stream = nil
     }
 }

@@ -45,7 +45,10 @@ extension Worker where Engine: ~Copyable {
         guard output.count > 0 else { return }
         defer { output.clear() }
         let link = LinkID(packed: output.link)
-        guard let place = connection(link), !place.pointee.flags.meets(.speechless) else { return }
+        guard let place = connection(link) else { return }
+        if place.pointee.flags.meets(.writesOddly) {
+            return place.pointee.flags.meets(.speechless) ? () : encryptOutput(link, place)
+        }
         guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
         let descriptor = place.pointee.descriptor
         let result =
@@ -84,7 +87,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Remembers that a link is broken; the engine hears of it after the list being carried out.
     @inline(never)
-    private mutating func fail(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ error: Int32) {
+    mutating func fail(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ error: Int32) {
         place.pointee.flags.insert(.broken)
         followUps.append(FollowUp(kind: .ended, error: error, link: link.packed))
     }

@@ -5,13 +5,16 @@ import Primitives
 
 extension Worker where Engine: ~Copyable {
     /// Links that keep more than this read behind what they keep instead of into the shared room.
-    private static var prependLimitBytes: Int { 8 * 1024 }
+    static var prependLimitBytes: Int { 8 * 1024 }
     /// Least room to read into behind kept bytes.
     private static var leastRoomBytes: Int { 1024 }
 
     @inline(__always)
     mutating func read(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ what: Interest) {
-        if place.pointee.flags.meets(.paused) { return hush(link, place, what) }
+        if place.pointee.flags.meets(.readsOddly) {
+            if place.pointee.flags.meets(.paused) { return hush(link, place, what) }
+            return readEncrypted(link, place)
+        }
         if let kept = place.pointee.kept {
             return kept.count > Self.prependLimitBytes
                 ? readBehind(link, place, kept) : readAfterPrepending(link, place, kept)
@@ -59,7 +62,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Hands bytes in the shared room to the engine, and keeps what it leaves.
     @inline(__always)
-    private mutating func offer(_ link: LinkID, _ view: ByteView) {
+    mutating func offer(_ link: LinkID, _ view: ByteView) {
         actions.removeAll()
         let used = engine.received(view, from: link, now: now, into: &actions)
         carryOut(from: view)
@@ -89,7 +92,9 @@ extension Worker where Engine: ~Copyable {
     /// Hands what a link keeps to the engine, from where it is kept.
     mutating func offerKept(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
         place.pointee.flags.remove(.offering)
-        guard !place.pointee.flags.contains(.paused), let block = place.pointee.kept else { return }
+        guard !place.pointee.flags.meets([.paused, .shakingHands]), let block = place.pointee.kept else {
+            return
+        }
         // The actions speak of these bytes: nobody may give them back before the list has been carried out.
         place.pointee.kept = nil
         let view = block.view

@@ -2,6 +2,7 @@ import CLinux
 import Engine
 import EventLoop
 import Primitives
+import TLS
 
 /// One worker: waits, hands each event to its engine, carries out what the engine wants to the end, sleeps.
 ///
@@ -29,6 +30,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let resolver: Resolver
     let helpers: Helpers
     let receiveRoom: UnsafeMutableRawPointer
+    /// What TLS needs; made for the first link that has it.
+    var exchange: TLSExchange?
     /// Reads the configuration again, from this file.
     let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
@@ -173,6 +176,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .ended: end(link, next.error == 0 ? .endOfFile : .failed(next.error))
         case .offer: offerKept(link, place)
         case .openFailed: failOpening(link, next.error)
+        case .handshake: beginHandshake(link, place)
+        case .noTLS: end(link, .brokenTLS("TLS is not set up"))
         case .reload, .mail, .news: return
         }
     }

@@ -12,6 +12,11 @@ public enum Action: Equatable, BitwiseCopyable, Sendable {
     /// Open a connection to this endpoint, whose host is a range of the list's `scratch`; answered by
     /// `serverOpened` or `serverFailed`.
     case open(ServerID, host: ByteRange, port: UInt16)
+    /// From here on this link is encrypted: what stands before this in the list still goes in the clear, and
+    /// bytes that were read and not consumed are the first of the handshake. The host, a range of the list's
+    /// `scratch`, is whom a server's certificate must be for. Where no request for TLS came first
+    /// (`isDirect`), PostgreSQL's protocol must be named (ALPN). Answered by `secured` or `ended`.
+    case startTLS(LinkID, host: ByteRange, isDirect: Bool)
     /// Read no more from this link until told so. The driver keeps what has been read and not been consumed.
     case pauseReading(LinkID)
     /// Go on reading, and offer again at once what was kept.
@@ -61,6 +66,8 @@ public enum LinkEnd: Equatable, Sendable {
     case endOfFile
     /// A system call failed with this errno.
     case failed(Int32)
+    /// TLS could not be agreed on, or broke, and why.
+    case brokenTLS(ByteString)
 }
 
 /// Why a server could not be reached.

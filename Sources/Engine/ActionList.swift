@@ -58,6 +58,14 @@ public struct ActionList: ~Copyable {
             .open(server, host: ByteRange(offset: start, count: scratch.count - start), port: endpoint.port))
     }
 
+    /// Encrypts a link; the host is that of a server.
+    public mutating func startTLS(_ link: LinkID, host: ByteString = "", isDirect: Bool = false) {
+        let start = scratch.count
+        scratch.append(host)
+        let range = ByteRange(offset: start, count: scratch.count - start)
+        append(.startTLS(link, host: range, isDirect: isDirect))
+    }
+
     /// What an `.open` of this list speaks of.
     public func endpoint(_ host: ByteRange, _ port: UInt16) -> Endpoint {
         Endpoint(host: ByteString(scratch.view(host)), port: port)

@@ -68,7 +68,8 @@ extension Switchboard {
         if let secret = known.secret, age < Limits.passwordLifetime {
             login.hasPassword = true
             let user = users[pools[servers[server].pool].user].name
-            login.auth = ServerAuth(user: user, credential: .secret(secret))
+            login.auth = ServerAuth(
+                user: user, credential: .secret(secret), binding: servers[server].encryption?.binding)
             return false
         }
         known.waiting.append(server)

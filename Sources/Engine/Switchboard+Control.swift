@@ -22,12 +22,19 @@ extension Switchboard {
         if let console { consoleNews.append(ConsoleNews(client: console, wait: .reload, outcome: .failed)) }
     }
 
-    /// One global setting changed on the console: in force until the next reload.
-    public mutating func put(_ new: Snapshot, inForce now: Instant, into actions: inout ActionList) {
+    /// One global setting changed on the console: in force until the next reload. `keepsTLS`: the driver
+    /// cannot do what the settings of TLS ask for, and goes on as before.
+    public mutating func put(
+        _ new: Snapshot, inForce now: Instant, keepsTLS: Bool = false, into actions: inout ActionList
+    ) {
         let old = snapshot
         snapshot = new
         if crew.isKeeper { era &+= 1 }
         broadcast(.put(new, era: era), into: &actions)
+        if !keepsTLS {
+            tlsForClients = new.global.clientTLSSSLMode
+            tlsForServers = crew.isAlone ? new.global.serverTLSSSLMode : .disable
+        }
         adopt(new, now: now)
         forgetAnsweredLookups()
         dropPasswords()

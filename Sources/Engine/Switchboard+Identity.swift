@@ -21,7 +21,8 @@ extension Switchboard {
         case .md5: login.method = .md5
         case .scramSHA256: login.method = .scram
         case .hba: return proveByRule(client, login, now: now, into: &actions)
-        case .cert, .ldap, .pam: return refuse(client, .badConfiguration, now: now, into: &actions)
+        case .cert: return proveByCertificate(client, login, now: now, into: &actions)
+        case .ldap, .pam: return refuse(client, .badConfiguration, now: now, into: &actions)
         }
         findSecret(client, login, now: now, into: &actions)
     }
@@ -33,7 +34,8 @@ extension Switchboard {
         let peer = clients[client].peer
         guard
             let rule = snapshot.access.rule(
-                for: login.user, database: login.database, from: peer, isEncrypted: false)
+                for: login.user, database: login.database, from: peer,
+                isEncrypted: clients[client].encryption != nil)
         else {
             log(
                 .error, client,
@@ -54,6 +56,9 @@ extension Switchboard {
         case .missing:
             logRule("this way to log in is not available yet", login, client, into: &actions)
             return refuse(client, .badConfiguration, now: now, into: &actions)
+        case .cert:
+            login.map = rule.map
+            return proveByCertificate(client, login, now: now, into: &actions)
         case .peer:
             login.method = .trust
             login.map = rule.map
@@ -62,6 +67,31 @@ extension Switchboard {
             return ask(.systemUser(peer.userID), for: .systemUser(of: client))
         }
         findSecret(client, login, now: now, into: &actions)
+    }
+
+    /// The common name of the client's certificate is its role, or may be it by a map.
+    private mutating func proveByCertificate(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) {
+        let reason: ByteString
+        if let encryption = clients[client].encryption {
+            if let name = encryption.peerName {
+                if snapshot.access.maps.allows(name, as: login.user, by: login.map) {
+                    login.method = .trust
+                    return findSecret(client, login, now: now, into: &actions)
+                }
+                reason =
+                    login.map.map {
+                        ByteString("ident map ").appending($0).appending(" does not have a match: ")
+                    }?.appending(name) ?? ByteString("TLS certificate name mismatch: ").appending(name)
+            } else {
+                reason = "TLS client certificate required"
+            }
+        } else {
+            reason = "TLS connection required"
+        }
+        logRule(reason, login, client, into: &actions)
+        refuse(client, .certificateRejected, now: now, into: &actions)
     }
 
     /// For `peer`: whether the user of the system who connected may be this role.
@@ -151,7 +181,8 @@ extension Switchboard {
         var auth = ClientAuth(
             method: login.method, user: login.user, secret: secret, instance: instance,
             iterations: snapshot.global.scramIterations,
-            derivesForNobody: secret == nil && login.usedLookup != nil)
+            derivesForNobody: secret == nil && login.usedLookup != nil,
+            binding: clients[client].encryption?.binding)
         var step = ClientAuthStep.waiting
         actions.send(to: .client(client)) { step = auth.begin(entropy: &entropy, into: &$0) }
         login.auth = auth

@@ -55,6 +55,12 @@ extension Switchboard {
                 bytes, \.sslAsked, .encryptedRequestTail, from: client, now, into: &actions)
         case .gssRequest:
             return encryptionRequest(bytes, \.gssAsked, .gssRequestTail, from: client, now, into: &actions)
+        case .startup where tlsForClients.demandsTLS && mayEncrypt(client):
+            refuse(client, .tlsRequired, now: now, into: &actions)
+            return bytes.count
+        case .directTLS where tlsForClients != .disable && mayEncrypt(client):
+            actions.startTLS(.client(client), isDirect: true)
+            return 0
         case .cancel(let processID, let secret):
             if let worker = worker(named: processID) {
                 pass(client, bytes.slice(0, length), to: worker, into: &actions)
@@ -80,27 +86,6 @@ extension Switchboard {
             refuse(client, .badHeader(bytes), now: now, into: &actions)
         }
         return bytes.count
-    }
-
-    /// SSLRequest and GSSENCRequest: each at most once, each answered with `N`, and nothing may stand behind
-    /// it.
-    private mutating func encryptionRequest(
-        _ bytes: ByteView, _ asked: ReferenceWritableKeyPath<ClientLogin, Bool>, _ tail: Refusal,
-        from client: ClientID, _ now: Instant, into actions: inout ActionList
-    ) -> Int {
-        let login = clients[client].login ?? ClientLogin()
-        clients[client].login = login
-        if bytes.count > 8 {
-            refuse(client, tail, now: now, into: &actions)
-            return bytes.count
-        }
-        if login[keyPath: asked] {
-            refuse(client, .badHeader(bytes), now: now, into: &actions)
-            return bytes.count
-        }
-        login[keyPath: asked] = true
-        actions.send(to: .client(client)) { $0.append(0x4E) }
-        return 8
     }
 
     private mutating func startup(
@@ -226,7 +211,9 @@ extension Switchboard {
             log(
                 .log, client,
                 ByteString("login attempt: db=").appending(login.database).appending(" user=")
-                    .appending(login.user).appending(" tls=no replication=no"), into: &actions)
+                    .appending(login.user).appending(" tls=")
+                    .appending(clients[client].encryption?.text ?? "no").appending(" replication=no"),
+                into: &actions)
         }
         if !isConsole {
             if !crew.isAlone {

@@ -146,8 +146,7 @@ extension Switchboard {
         guard servers.contains(server) else { return }
         servers[server].remote = remote
         servers[server].local = local
-        if servers[server].victim != nil { return sendCancel(server, now: now, into: &actions) }
-        if snapshot.global.logConnections {
+        if servers[server].victim == nil, snapshot.global.logConnections {
             let from =
                 local.family == .unix
                 ? ByteString("")
@@ -156,10 +155,20 @@ extension Switchboard {
                 ).appending(")")
             log(.log, server, ByteString("new connection to server").appending(from), into: &actions)
         }
+        if askForTLS(server, remote, into: &actions) { return }
+        beginSession(server, now: now, into: &actions)
+    }
+
+    /// The link is as safe as it will be: says who we are, or what is to be cancelled.
+    mutating func beginSession(_ server: ServerID, now: Instant, into actions: inout ActionList) {
+        if servers[server].victim != nil { return sendCancel(server, now: now, into: &actions) }
         let pool = servers[server].pool
         let user = users[pools[pool].user].name
         servers[server].phase = .loggingIn
-        servers[server].login = ServerLogin(auth: ServerAuth(user: user, credential: credential(for: pool)))
+        servers[server].login = ServerLogin(
+            auth: ServerAuth(
+                user: user, credential: credential(for: pool),
+                binding: servers[server].encryption?.binding))
         let database = pools[pool].database
         let name = databases[database].nameOnServer
         let entry = databases[database].entry
@@ -469,7 +478,10 @@ extension Switchboard {
     /// PostgreSQL closed the connection, or it broke.
     mutating func serverEnded(_ server: ServerID, now: Instant, into actions: inout ActionList) {
         if servers[server].victim != nil {
-            return forgetServer(server, because: "successfully sent cancel request", now: now, into: &actions)
+            let reason: ByteString =
+                servers[server].phase == .cancelRequest
+                ? "successfully sent cancel request" : "failed to send cancel request"
+            return forgetServer(server, because: reason, now: now, into: &actions)
         }
         if servers[server].phase != .ready {
             loginFailed(server, Refusal("server conn crashed?"), now: now, into: &actions)

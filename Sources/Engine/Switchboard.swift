@@ -52,6 +52,11 @@ public struct Switchboard: ~Copyable {
     public internal(set) var statements: StatementTable
     var timers = DeadlineQueue<TimerOwner>()
 
+    /// Who may or must use TLS, with the keys and certificates that the driver has: a setting that it could
+    /// not follow is not in force.
+    public internal(set) var tlsForClients: SSLMode
+    public internal(set) var tlsForServers: SSLMode
+
     public internal(set) var mode = OperatingMode.active
     public internal(set) var shutdown = ShutdownMode.none
     /// The last action has been `.exit`.
@@ -122,6 +127,10 @@ public struct Switchboard: ~Copyable {
         self.snapshot = snapshot
         self.process = process
         self.crew = crew
+        tlsForClients = snapshot.global.clientTLSSSLMode
+        // With several workers servers move between them, and what is encrypted cannot: `NotYet` lets only
+        // those modes through that permit the clear.
+        tlsForServers = crew.isAlone ? snapshot.global.serverTLSSSLMode : .disable
         var entropy = entropy
         let seed = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         hashSeed = seed
@@ -192,7 +201,9 @@ public struct Switchboard: ~Copyable {
                 consumed = lookupReplies(bytes, from: server, now: now, into: &actions)
             case .ready:
                 consumed = replies(bytes, from: server, now: now, into: &actions)
-            case .connecting, .loggingIn:
+            case .askingForTLS:
+                consumed = encryptionAnswered(bytes, from: server, now: now, into: &actions)
+            case .connecting, .shakingHands, .loggingIn:
                 consumed = loginReplies(bytes, from: server, now: now, into: &actions)
             case .cancelRequest:
                 consumed = bytes.count
@@ -207,11 +218,13 @@ public struct Switchboard: ~Copyable {
         switch link {
         case .client(let client):
             guard clients.contains(client) else { return }
+            if case .brokenTLS(let why) = end { logBrokenTLS(client, why, into: &actions) }
             let reason: StaticString =
                 end == .endOfFile ? "client unexpected eof" : "client connection lost"
             forget(client, because: ByteString(reason), told: false, now: now, into: &actions)
         case .server(let server):
             guard servers.contains(server) else { return }
+            if case .brokenTLS(let why) = end { logBrokenTLS(server, why, into: &actions) }
             serverEnded(server, now: now, into: &actions)
         }
     }

@@ -64,6 +64,7 @@ final class Rig {
 
     static func snapshot(_ settings: [(ByteString, ByteString)]) -> Snapshot {
         var global = GlobalSettings()
+        global.serverTLSSSLMode = .disable
         global.authType = .trust
         global.statsPeriod = .zero
         global.defaultPoolSize = 1
@@ -312,6 +313,7 @@ final class Rig {
                 lose(number, "dropped")
             case .log(_, let range):
                 if keepsLines { lines.append(ByteString(list.scratch.view(range)).bytes) }
+            case .startTLS: break
             case .stopListening: break
             case .reload(let client): reloads.append(client)
             case .exit: hasExited = true
@@ -335,7 +337,7 @@ final class Rig {
         case .close(let link): return "close \(name(link))"
         case .drop(let link): return "drop \(name(link))"
         case .log(_, let range): return "log " + ByteString(list.scratch.view(range)).bytes.shown
-        case .stopListening, .reload, .exit, .post, .part, .adopt: return "\(action)"
+        case .startTLS, .stopListening, .reload, .exit, .post, .part, .adopt: return "\(action)"
         }
     }
 }

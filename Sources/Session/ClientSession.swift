@@ -35,6 +35,8 @@ public struct ClientSession: ~Copyable {
     public var user: UserID?
     public var pool: PoolID?
     public var login: ClientLogin?
+    /// `nil` for a link in the clear.
+    public var encryption: Encryption?
     /// The first eight bytes of its cancel key (process and four bytes of secret); 0 before login.
     public var key: UInt64 = 0
     /// The rest of a protocol 3.2 secret.

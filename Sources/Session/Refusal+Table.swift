@@ -5,7 +5,8 @@ extension Refusal {
     package static let all: [Refusal] = [
         // before and during login
         .oldProtocol, .startupLayout, .noUser, .longUser, .encryptedRequestTail, .gssRequestTail,
-        .repeatedStartup, .earlyPassword, .notAllowed, .shuttingDown, .loginTimeout, .loginTimeoutServerDown,
+        .tlsRequired, .repeatedStartup, .earlyPassword, .notAllowed, .shuttingDown, .loginTimeout,
+        .loginTimeoutServerDown,
         .badConfiguration, .options, .maxClients, .maxDatabaseClients, .maxUserClients,
         ByteString([0x16, 0x03, 0x01]).withView { .badHeader($0) },
         ByteString("NAME").withView { .unsupportedParameter($0) },
@@ -13,7 +14,7 @@ extension Refusal {
         .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
         .noServerPassword, .noMethod,
         .rejectedByRule,
-        .peerRejected, .loginFailing("CAUSE"),
+        .certificateRejected, .peerRejected, .loginFailing("CAUSE"),
         // while logged in
         .unknownMessage, .queryWaitTimeout, .queuedQueryTimeout, .queryTimeout, .idleTransactionTimeout,
         .transactionTimeout, .clientIdleTimeout, .statementPooling, .serverCrashed, .serverClosed,

@@ -40,6 +40,8 @@ extension Refusal {
     public static let longUser = Refusal("username too long")
     public static let encryptedRequestTail = Refusal("received unencrypted data after SSL request")
     public static let gssRequestTail = Refusal("received unencrypted data after GSSAPI encryption request")
+    public static let tlsRequired = Refusal(
+        "SSL required", hint: "Connect with sslmode=require, or change client_tls_sslmode.")
     public static let repeatedStartup = Refusal("client re-sent startup pkt")
     public static let earlyPassword = Refusal("client password pkt before startup packet")
     public static let notAllowed = Refusal("not allowed")
@@ -53,6 +55,7 @@ extension Refusal {
     public static let noServerPassword = Refusal("server login failed: no password")
     public static let noMethod = Refusal("no authentication method is found")
     public static let rejectedByRule = Refusal("login rejected")
+    public static let certificateRejected = Refusal("certificate authentication failed")
     public static let peerRejected = Refusal("unix socket login rejected")
     public static let options = Refusal(
         "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")

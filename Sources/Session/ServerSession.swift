@@ -5,8 +5,12 @@ public import Wire
 /// A session with PostgreSQL: what it owes, what it has, whom it serves.
 public struct ServerSession: ~Copyable {
     public enum Phase: Equatable, Sendable {
-        /// The connection is being made. *Leads to:* loggingIn, cancelRequest.
+        /// The connection is being made. *Leads to:* askingForTLS, loggingIn, cancelRequest.
         case connecting
+        /// The SSLRequest is out. *Leads to:* shakingHands, loggingIn.
+        case askingForTLS
+        /// The TLS handshake goes on. *Leads to:* loggingIn, cancelRequest.
+        case shakingHands
         /// The StartupMessage is out. *Leads to:* ready.
         case loggingIn
         /// Logged in: what it does is in its pool's lists, what it owes in `replies`.
@@ -83,6 +87,8 @@ public struct ServerSession: ~Copyable {
     public var processID: UInt32 = 0
     public var secret: ByteString = ""
     public var login: ServerLogin?
+    /// `nil` for a link in the clear.
+    public var encryption: Encryption?
     /// For the errand `lookup`: which one.
     public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.

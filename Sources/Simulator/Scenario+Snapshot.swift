@@ -5,6 +5,7 @@ extension Scenario {
     /// The configuration that the options describe. Times in milliseconds.
     func snapshot(poolSize: Int, host: ByteString = "10.0.0.1", hasTwo: Bool = true) -> Snapshot {
         var global = GlobalSettings()
+        global.serverTLSSSLMode = .disable
         global.authType = self["passwords"] > 0 ? .plain : .trust
         global.poolMode = mode
         global.defaultPoolSize = poolSize

@@ -29,6 +29,8 @@ extension World {
             case .close(let link): close(link, dropping: false)
             case .drop(let link): close(link, dropping: true)
             case .log(let level, let range): checkLog(level, actions.scratch.view(range))
+            // No scenario has TLS: whoever asks for it is told no.
+            case .startTLS(let link, _, _): preconditionFailure("TLS for \(link) in a world without it")
             case .stopListening: break
             case .reload(let client): followUps.append(.reload(client))
             case .exit: hasExited = true

@@ -15,11 +15,11 @@ struct Login {
 
     init(
         _ method: ClientMethod, _ secret: Secret?, user: ByteString = Login.user,
-        derivesForNobody: Bool = false
+        derivesForNobody: Bool = false, binding: ByteString? = nil
     ) {
         auth = ClientAuth(
             method: method, user: user, secret: secret, instance: Login.instance, iterations: 16,
-            derivesForNobody: derivesForNobody)
+            derivesForNobody: derivesForNobody, binding: binding)
     }
 
     /// The step, and the messages written, each as type byte, and body.
@@ -44,8 +44,8 @@ struct ServerLogin {
     var entropy: any Entropy = Random(seed: 8)
     var cache = ScramKeyCache(capacity: 8)
 
-    init(_ credential: ServerCredential, user: ByteString = Login.user) {
-        auth = ServerAuth(user: user, credential: credential)
+    init(_ credential: ServerCredential, user: ByteString = Login.user, binding: ByteString? = nil) {
+        auth = ServerAuth(user: user, credential: credential, binding: binding)
     }
 
     mutating func received(_ body: ByteString) -> (ServerAuthStep, [Message]) {

@@ -26,6 +26,7 @@ final class Stage {
 
     init(_ change: (inout GlobalSettings) -> Void = { _ in }, databases: [DatabaseEntry]? = nil) {
         var global = GlobalSettings()
+        global.serverTLSSSLMode = .disable
         global.authType = .trust
         global.adminUsers = ["admin"]
         global.statsUsers = ["watcher"]
@@ -140,6 +141,7 @@ final class Stage {
                 resumed.append(link)
             case .close(let link), .drop(let link): closed.insert(link)
             case .log(_, let range): lines.append(actions.scratch.view(range).lossyText)
+            case .startTLS: break
             case .stopListening: stoppedListening = true
             case .reload(let client): reloads.append(client)
             case .exit: isExiting = true

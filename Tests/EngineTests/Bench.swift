@@ -15,7 +15,7 @@ enum Delivery: CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// A configuration to be changed before the bench is built.
 struct Setup {
-    var global = GlobalSettings()
+    var global = GlobalSettings.inTheClear
     var database = DatabaseEntry(name: "db")
     var moreDatabases: [DatabaseEntry] = []
     var autoDatabase: DatabaseEntry?
@@ -162,6 +162,22 @@ final class Bench {
         let address = SocketAddress(family: .ipv4, high: 0x0A00_0001 << 32, port: 5432)
         event { $0.serverOpened(server, remote: address, local: address, now: now, into: &$1) }
         return actions()
+    }
+
+    /// The driver is through with a handshake.
+    @discardableResult
+    func secure(_ name: String, peer: ByteString? = nil) -> [String] {
+        guard let link = links[name] else { return ["\(name) is gone"] }
+        let encryption = Encryption(
+            version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", peerName: peer,
+            hasPeerCertificate: peer != nil)
+        event { $0.secured(link, encryption, now: now, into: &$1) }
+        return actions()
+    }
+
+    /// What is kept of a link's bytes, for the driver to begin a handshake with.
+    func takeKept(_ name: String) -> Bytes {
+        links[name].flatMap { kept.removeValue(forKey: $0) } ?? []
     }
 
     /// The connection of a server could not be made.
@@ -488,6 +504,9 @@ final class Bench {
                 lose(link, "dropped")
             case .log(_, let range):
                 log.append(String(decoding: scratch[Int(range.offset)..<range.end], as: UTF8.self))
+            case .startTLS(let link, let host, let isDirect):
+                let name = String(decoding: scratch[Int(host.offset)..<host.end], as: UTF8.self)
+                told.append("startTLS \(names[link] ?? "?") '\(name)'\(isDirect ? " direct" : "")")
             case .stopListening(let scope): told.append("stopListening \(scope)")
             case .reload: told.append("reload")
             case .exit: told.append("exit")

@@ -23,6 +23,7 @@ import Testing
             auth_hba_file = hba
             auth_ident_file = ident
             stats_period = 60
+            server_tls_sslmode = disable
             \(lines)
             \(hba == nil ? "" : "auth_type = hba")
             """

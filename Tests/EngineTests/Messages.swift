@@ -1,3 +1,4 @@
+import Config
 import Primitives
 import Wire
 
@@ -196,5 +197,14 @@ extension Collection where Element == UInt8 {
                 (0x20..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : "\\x" + String(byte, radix: 16)
         }
         return text
+    }
+}
+
+extension GlobalSettings {
+    /// The default, without asking servers for TLS.
+    static var inTheClear: GlobalSettings {
+        var global = GlobalSettings()
+        global.serverTLSSSLMode = .disable
+        return global
     }
 }

@@ -1,7 +1,11 @@
-import Config
+package import Config
 import Engine
-import Primitives
+package import Primitives
 import Session
+
+/// Makes what connections that begin from here on are encrypted with, from these settings. The answer is why
+/// that cannot be done, and then everything stays as it was; `nil` when it is done.
+package typealias TLSChange = (GlobalSettings) -> ByteString?
 
 /// `SET key = value`: one global setting, in force until the next reload. Not in the table of commands: its
 /// form is its own.
@@ -11,15 +15,28 @@ enum SetCommand {
     static let doc = "Changes one setting until the next RELOAD or restart."
 
     static func run(
-        key: ByteString, value: ByteString, now: Instant, on switchboard: inout Switchboard,
+        key: ByteString, value: ByteString, _ secure: TLSChange, now: Instant,
+        on switchboard: inout Switchboard,
         into actions: inout ActionList
     ) -> Outcome {
         switch switchboard.snapshot.setting(key, to: value) {
         case .failure(let error):
             return .failed("SET failed", detail: ByteString(error.text))
         case .success(let snapshot):
+            let tag = ByteString("SET ").appending(key).appending("=").appending(value)
+            if concernsTLS(key), let problem = secure(snapshot.global) {
+                switchboard.put(snapshot, inForce: now, keepsTLS: true, into: &actions)
+                actions.log(.error) { $0.append(problem) }
+                return .noticed(
+                    "TLS settings could not be applied, still using old configuration", detail: problem,
+                    tag: tag)
+            }
             switchboard.put(snapshot, inForce: now, into: &actions)
-            return .done(ByteString("SET ").appending(key).appending("=").appending(value))
+            return .done(tag)
         }
+    }
+
+    private static func concernsTLS(_ key: ByteString) -> Bool {
+        key.lossyText.contains("_tls_") || key.lossyText.contains("_tls13_") || key == "auth_type"
     }
 }

@@ -19,6 +19,7 @@ struct SocketReport {
     let pointer: ByteString
     let link: ByteString
     let processID: Int
+    let tls: ByteString
     let applicationName: ByteString
     let statements: Int
     let number: UInt64
@@ -50,7 +51,7 @@ enum SocketColumns {
         .text("ptr", "What names the connection in log lines") { $0.pointer },
         .text("link", "The ptr of the connection it is paired with; empty for none") { $0.link },
         .int4("remote_pid", "Process at the other end; 0 when it is not known") { $0.processID },
-        .text("tls", "TLS version and cipher; empty without TLS") { _ in "" },
+        .text("tls", "TLS version and cipher; empty without TLS") { $0.tls },
         .text("application_name", "Application name in force") { $0.applicationName },
         .int4("prepared_statements", "Prepared statements followed") { $0.statements },
         .int4("id", "Number of the connection, one count for all") { Int(clamping: $0.number) },
@@ -86,7 +87,8 @@ extension Switchboard {
             pointer: ByteString("0x" + Self.pointer(.client(client), of: crew.me)),
             link: ByteString(
                 clients[client].server.map { "0x" + Self.pointer(.server($0), of: crew.me) } ?? ""),
-            processID: Int(peer.processID), applicationName: applicationName(clients[client].parameters),
+            processID: Int(peer.processID), tls: clients[client].encryption?.text ?? "",
+            applicationName: applicationName(clients[client].parameters),
             statements: clients[client].statements?.count ?? 0, number: clients[client].number,
             restBytes: clients[client].restBytes)
     }
@@ -112,6 +114,7 @@ extension Switchboard {
             link: ByteString(
                 servers[server].client.map { "0x" + Self.pointer(.client($0), of: crew.me) } ?? ""),
             processID: fromSocket > 0 ? fromSocket : Int(servers[server].processID),
+            tls: servers[server].encryption?.text ?? "",
             applicationName: applicationName(servers[server].parameters),
             statements: servers[server].statements.count, number: servers[server].number,
             restBytes: servers[server].restBytes)
