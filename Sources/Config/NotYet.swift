@@ -26,7 +26,8 @@ enum NotYet {
         ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },
         Row(
             setting: "server_tls_sslmode",
-            sentence: "TLS and several workers do not go together yet; use prefer, allow or disable, or workers = 1"
+            sentence:
+                "TLS and several workers do not go together yet; use prefer, allow or disable, or workers = 1"
         ) {
             switch $0.global.serverTLSSSLMode {
             case .disable, .allow, .prefer: false

@@ -39,7 +39,8 @@ struct WorkerThreads: ~Copyable {
                 snapshot: snapshot, process: facts, entropy: KernelEntropy(),
                 crew: Crew(me: me, count: settings.workers), instance: instance, now: facts.startInstant)
             let worker = Worker(
-                engine: Pooler(switchboard, clock: clock, preview: { _ in .success(snapshot) }, secure: { _ in nil }),
+                engine: Pooler(
+                    switchboard, clock: clock, preview: { _ in .success(snapshot) }, secure: { _ in nil }),
                 settings: settings, log: log,
                 office: PostOffice(me: me, mailboxes: mailboxes),
                 // Only the keeper reads files; mates get what it has read by letter.

@@ -381,6 +381,7 @@ final class CrewWorld {
                     continue
                 }
                 lost(socket)
+            case .startTLS: complain("TLS with several workers")
             case .log, .stopListening, .reload: break
             case .exit: exits += 1
             case .post(let index, let to):
