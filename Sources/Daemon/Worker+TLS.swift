@@ -76,7 +76,7 @@ extension Worker where Engine: ~Copyable {
         repeat {
             reading = stream.read(&rest, into: room + held, TLSExchange.roomBytes - held, &exchange!)
             if case .bytes(let count) = reading { held += count }
-        } while reading.goesOn
+        } while reading.goesOn && (!rest.isEmpty || stream.hasMore)
         sendOutput(link, place)
         if held > front { deliver(link, place, ByteView(base: room, count: held), isWhole: front > 0) }
         guard let place = connection(link) else { return }

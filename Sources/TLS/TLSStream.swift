@@ -77,6 +77,9 @@ package struct TLSStream {
         }
     }
 
+    /// Whether a read would find something without further input. To ask is cheaper than to read in vain.
+    package var hasMore: Bool { SSL_has_pending(ssl) == 1 }
+
     /// Encrypts bytes into the exchange's output.
     package func write(_ bytes: ByteView, _ exchange: inout TLSExchange) -> TLSFailure? {
         var rest = bytes
