@@ -21,8 +21,8 @@ extension Switchboard {
             return endCancel(asker, "failed cancel request", now: now, into: &actions)
         }
         switch clients[client].phase {
-        case .active(let server):
-            guard !servers[server].replies.isEmpty else {
+        case .active, .replicating:
+            guard let server = clients[client].server, !servers[server].replies.isEmpty else {
                 return endCancel(asker, "cancel request for idle client", now: now, into: &actions)
             }
             sendOn(asker, to: server, of: client, now: now, into: &actions)

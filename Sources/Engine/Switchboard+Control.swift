@@ -121,7 +121,7 @@ extension Switchboard {
         case .idle, .skipping:
             let since = clients[client].requestAt
             watchIdle(client, now: since)
-        case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
+        case .startup, .authenticating, .awaitingWelcome, .replicating, .console, .cancelRequest:
             break
         }
     }
@@ -256,6 +256,10 @@ extension Switchboard {
                 closeServer(server, because: "connect string changed", now: now, into: &actions)
             case .idle, .active, .testing:
                 servers[server].retirement = "database configuration changed"
+                if servers[server].phase == .replicating, let client = servers[server].client {
+                    endSession(client, server, now: now, into: &actions)
+                    continue
+                }
                 if let client = servers[server].client, closesFast(server), servers[server].isFree,
                     !pools[pool].settings.mode.releasesBetweenTransactions
                 {

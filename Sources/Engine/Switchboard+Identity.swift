@@ -33,7 +33,8 @@ extension Switchboard {
         let peer = clients[client].peer
         guard
             let rule = snapshot.access.rule(
-                for: login.user, database: login.database, from: peer, isEncrypted: false)
+                for: login.user, database: login.database, from: peer, isEncrypted: false,
+                isPhysicalReplication: login.replication?.kind == .physical)
         else {
             log(
                 .error, client,

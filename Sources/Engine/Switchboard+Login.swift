@@ -34,6 +34,9 @@ extension Switchboard {
                 return bytes.count
             case .idle, .waiting, .active, .skipping:
                 return requests(bytes, startingAt: offset, from: client, now: now, into: &actions)
+            case .replicating:
+                return replicationRequests(
+                    bytes, startingAt: offset, from: client, now: now, into: &actions)
             }
             if consumed == 0 { break }
             offset += consumed
@@ -104,6 +107,7 @@ extension Switchboard {
         let login = clients[client].login ?? ClientLogin()
         clients[client].login = login
         login.minorVersion = minor >= Self.newestMinorVersion ? Self.newestMinorVersion : 0
+        login.replication = replication(in: pairs)
         var unknownOptions: [ByteString] = []
         while let (name, value) = pairs.next() {
             if let refusal = startupParameter(name, value, of: client, login, &unknownOptions) {
@@ -136,6 +140,19 @@ extension Switchboard {
         identify(client, login, now: now, into: &actions)
     }
 
+    /// The replication connection that is asked for, if one is. The last of several counts.
+    private func replication(in pairs: StartupParameters) -> Replication? {
+        var pairs = pairs
+        var wish = Replication.Wish.none
+        while let (name, value) = pairs.next() {
+            if name.equals("replication"), let latest = Replication.Wish(value) { wish = latest }
+        }
+        switch wish {
+        case .none: return nil
+        case .kind(let kind): return Replication(kind)
+        }
+    }
+
     /// One name and value of the StartupMessage. The last of several with one name counts.
     private mutating func startupParameter(
         _ name: ByteView, _ value: ByteView, of client: ClientID, _ login: ClientLogin,
@@ -145,14 +162,16 @@ extension Switchboard {
             login.user = ByteString(value)
         } else if name.equals("database") {
             login.database = ByteString(value)
+        } else if name.equals("options"), let replication = login.replication {
+            // Its server is nobody else's, and understands them all.
+            replication.options = ByteString(value)
         } else if name.equals("options") {
             return startupOptions(value, of: client, login)
         } else if name.hasPrefix("_pq_.") {
             unknownOptions.append(ByteString(name))
         } else if name.equals("replication") {
-            // A walsender speaks its own protocol: its connections are not pooled here.
-            let wanted = !["false", "off", "no", "0"].contains(where: { $0 == value.lossyText })
-            return wanted ? .unsupportedParameter(name) : nil
+            // Known already, because it decides what other parameters may be.
+            return Replication.Wish(value) == nil ? .replicationValue(value) : nil
         } else if parameters.startupIndex(name) != nil {
             wish(name, value, login, addingHostOf: client)
         } else if !ignores(name) {
@@ -218,7 +237,8 @@ extension Switchboard {
             log(
                 .log, client,
                 ByteString("login attempt: db=").appending(login.database).appending(" user=")
-                    .appending(login.user).appending(" tls=no replication=no"), into: &actions)
+                    .appending(login.user).appending(" tls=no replication=")
+                    .appending(login.replication?.kind.inLog ?? "no"), into: &actions)
         }
         if !isConsole, clients.count - cancelRequests - consoleClients > snapshot.global.maxClientConn {
             return refuse(client, .maxClients, now: now, into: &actions)
@@ -281,7 +301,10 @@ extension Switchboard {
         databases[database].lastUsed = now
         users[user].clients += 1
         pools[pool].clients += 1
-        if pools[pool].welcome != nil {
+        if let replication = login.replication {
+            clients[client].replication = replication
+            startReplication(client, replication, in: pool, now: now, into: &actions)
+        } else if pools[pool].welcome != nil {
             greet(client, now: now, into: &actions)
             keepUp(pool, now: now, into: &actions)
         } else {
@@ -360,12 +383,27 @@ extension Switchboard {
         }
         parameters.letGo(clients[client].parameters)
         clients[client].parameters = set
-        giveKey(client, minorVersion: login?.minorVersion ?? 0)
+        sendGreeting(to: client, fixed: welcome.fixed, now: now, into: &actions)
+        clients[client].login = nil
+        clients[client].phase = .idle
+        clients[client].requestAt = now
+        pools[pool].counters.clientLogins &+= 1
+        watchIdle(client, now: now)
+        unhold(client, .login, into: &actions)
+    }
+
+    /// AuthenticationOk and what goes with it, with the client's parameters as they are in force.
+    mutating func sendGreeting(
+        to client: ClientID, fixed: [(name: ByteString, value: ByteString)], now: Instant,
+        into actions: inout ActionList
+    ) {
+        let set = clients[client].parameters
+        giveKey(client, minorVersion: clients[client].login?.minorVersion ?? 0)
         let key = backendKey(client)
         let notice = snapshot.global.loginNotifyMessage
         actions.send(to: .client(client)) {
             $0.authentication(.ok)
-            for (name, value) in welcome.fixed { $0.parameterStatus(name, value) }
+            for (name, value) in fixed { $0.parameterStatus(name, value) }
             Self.writeParameters(set, of: parameters, into: &$0)
             $0.message(.backendKeyData) { $0.append(key) }
             if !notice.isEmpty {
@@ -373,12 +411,6 @@ extension Switchboard {
             }
             $0.readyForQuery(.idle)
         }
-        clients[client].login = nil
-        clients[client].phase = .idle
-        clients[client].requestAt = now
-        pools[pool].counters.clientLogins &+= 1
-        watchIdle(client, now: now)
-        unhold(client, .login, into: &actions)
     }
 
     private static func writeParameters(
@@ -404,6 +436,11 @@ extension Switchboard {
         let bytes = (0..<8).map { UInt8(truncatingIfNeeded: key >> (56 - UInt64($0) * 8)) }
         return ByteString(bytes + (clients[client].longSecret?.bytes ?? []))
     }
+}
+
+extension Replication.Kind {
+    /// As the log of logins names it.
+    fileprivate var inLog: ByteString { self == .physical ? "yes" : "database" }
 }
 
 /// Splits the text of `options` into words: blanks separate, a backslash takes the next byte as it is.

@@ -130,7 +130,7 @@ extension Switchboard {
             }
             forget(client, because: "cancel_wait_timeout", told: false, now: now, into: &actions)
             actions.append(.close(.client(client)))
-        case .console:
+        case .console, .replicating:
             break
         }
     }
@@ -294,7 +294,7 @@ extension Switchboard {
     private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.poolIdleTimeout
         guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,
-            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, pools[pool].lookups.isEmpty,
+            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, !pools[pool].hasSideLine,
             now >= pools[pool].idleSince + limit
         else { return }
         let database = pools[pool].database

@@ -11,7 +11,7 @@ public import Session
 /// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
 /// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
-/// `+Replies`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
+/// `+Replies`, `+Replication`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
@@ -142,6 +142,8 @@ public struct Switchboard: ~Copyable {
             switch clients[client].phase {
             case .idle, .waiting, .active, .skipping:
                 return requests(bytes, from: client, now: now, into: &actions)
+            case .replicating:
+                return replicationRequests(bytes, from: client, now: now, into: &actions)
             case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
                 return handshake(bytes, from: client, now: now, into: &actions)
             }
@@ -156,6 +158,8 @@ public struct Switchboard: ~Copyable {
                 consumed = replies(bytes, from: server, now: now, into: &actions)
             case .connecting, .loggingIn:
                 consumed = loginReplies(bytes, from: server, now: now, into: &actions)
+            case .replicating:
+                consumed = replicationReplies(bytes, from: server, now: now, into: &actions)
             case .cancelRequest:
                 consumed = bytes.count
             }

@@ -10,6 +10,7 @@ extension Refusal {
         ByteString([0x16, 0x03, 0x01]).withView { .badHeader($0) },
         ByteString("NAME").withView { .unsupportedParameter($0) },
         ByteString("NAME").withView { .unsupportedOption($0) },
+        ByteString("VALUE").withView { .replicationValue($0) }, .loginFailed,
         .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
         .noServerPassword, .noMethod,
         .rejectedByRule,

@@ -7,10 +7,12 @@ public struct ServerSession: ~Copyable {
     public enum Phase: Equatable, Sendable {
         /// The connection is being made. *Leads to:* loggingIn, cancelRequest.
         case connecting
-        /// The StartupMessage is out. *Leads to:* ready.
+        /// The StartupMessage is out. *Leads to:* ready, replicating.
         case loggingIn
         /// Logged in: what it does is in its pool's lists, what it owes in `replies`.
         case ready
+        /// Logged in for one replication client; closed with it.
+        case replicating
         /// Carries one cancel request, then ends.
         case cancelRequest
     }
@@ -83,6 +85,8 @@ public struct ServerSession: ~Copyable {
     public var processID: UInt32 = 0
     public var secret: ByteString = ""
     public var login: ServerLogin?
+    /// Of a replication connection.
+    public var replication: Replication?
     /// For the errand `lookup`: which one.
     public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.

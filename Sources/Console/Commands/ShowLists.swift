@@ -18,7 +18,9 @@ struct ShowLists: ShowCommand {
         for client in switchboard.clientIDs {
             switch switchboard.clients[client].phase {
             case .startup, .authenticating: loggingIn += 1
-            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .console, .cancelRequest: break
+            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .replicating, .console,
+                .cancelRequest:
+                break
             }
         }
         var databases = 0
