@@ -286,6 +286,7 @@ extension Switchboard {
             dropIfUnused(pool, now: now, into: &actions)
         }
         forgetOldLookups(now: now)
+        forgetUnusedDatabases(now: now, into: &actions)
         endWaits(now: now, into: &actions)
     }
 
@@ -305,9 +306,7 @@ extension Switchboard {
             .appending(" because: pool idle timeout")
             .appending(ByteString(" (age= \(now.since(pools[pool].idleSince).wholeSeconds)s)"))
         log(.log, line, into: &actions)
-        if let welcome = pools[pool].welcome { parameters.letGo(welcome.base) }
-        poolNames[PoolName(database: database, user: user)] = nil
-        pools.remove(pool)
+        forget(pool)
     }
 
     mutating func keepUp(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
