@@ -210,6 +210,7 @@ public struct ConsoleMessage: Sendable {
 public enum ConsoleWait: Equatable, Sendable {
     case pause(DatabaseID?)
     case close(DatabaseID?)
+    case suspend
     case reload
     case shutdown
 }

@@ -334,7 +334,7 @@ extension Switchboard {
         leaveLookup(client)
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
-        if clients[client].phase == .console { forgetConsole(client) }
+        if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }
         if let pool = clients[client].pool {
             pools[pool].clients -= 1
             if pools[pool].clients == 0 { pools[pool].idleSince = now }

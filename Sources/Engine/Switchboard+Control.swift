@@ -150,7 +150,13 @@ extension Switchboard {
     }
 
     public mutating func resume(_ database: DatabaseID?, now: Instant, into actions: inout ActionList) {
-        if let database { databases[database].isPaused = false } else { mode = .active }
+        if let database {
+            databases[database].isPaused = false
+        } else {
+            let wasSuspended = mode == .suspended
+            mode = .active
+            if wasSuspended { liftSuspension(into: &actions) }
+        }
         for pool in poolIDs(of: database) where pool != consolePool {
             serveLine(of: pool, now: now, into: &actions)
         }
@@ -174,6 +180,7 @@ extension Switchboard {
         switch wait {
         case .pause(let database): !hasServersInUse(of: database)
         case .close(let database): !hasRetiringServers(of: database)
+        case .suspend: !isFlushing
         case .reload, .shutdown: false
         }
     }
@@ -353,6 +360,7 @@ extension Switchboard {
         _ how: ShutdownMode, now: Instant, into actions: inout ActionList
     ) {
         shutdown = how
+        if how != .none, mode == .suspended { resume(nil, now: now, into: &actions) }
         switch how {
         case .none:
             actions.append(.exit)
@@ -430,11 +438,12 @@ extension Switchboard {
         unhold(client, .console, into: &actions)
     }
 
-    mutating func forgetConsole(_ client: ClientID) {
+    mutating func forgetConsole(_ client: ClientID, now: Instant, into actions: inout ActionList) {
         consoleClients -= 1
         consoleWaits.removeAll { $0.client == client }
         if let user = clients[client].user { users[user].clients -= 1 }
         if let database = clients[client].database { databases[database].clients -= 1 }
+        resumeWithoutConsole(now: now, into: &actions)
     }
 
     mutating func countConsoleLogin() {

@@ -87,10 +87,12 @@ extension Switchboard {
             case .client(let client):
                 guard clients.contains(client), clients[client].timerAt == at else { continue }
                 clients[client].timerAt = .never
+                if putsOff(client, now: now) { continue }
                 lookAt(client, now: now, into: &actions)
             case .server(let server):
                 guard servers.contains(server), servers[server].timerAt == at else { continue }
                 servers[server].timerAt = .never
+                if putsOff(server, now: now) { continue }
                 lookAt(server, now: now, into: &actions)
             case .pool(let pool):
                 guard pools.contains(pool), pools[pool].timerAt == at else { continue }
@@ -281,6 +283,7 @@ extension Switchboard {
 
     /// Looks after what no event announces: minimum sizes, and databases that only `*` knows and nobody uses.
     private mutating func keepUp(now: Instant, into actions: inout ActionList) {
+        endFlushing(now: now, into: &actions)
         for pool in poolIDs {
             keepUp(pool, now: now, into: &actions)
             dropIfUnused(pool, now: now, into: &actions)

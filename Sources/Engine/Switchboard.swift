@@ -11,7 +11,7 @@ public import Session
 /// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
 /// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
-/// `+Replies`, `+Replication`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
+/// `+Replies`, `+Replication`, `+Suspend`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
@@ -50,6 +50,8 @@ public struct Switchboard: ~Copyable {
     var timers = DeadlineQueue<TimerOwner>()
 
     public internal(set) var mode = OperatingMode.active
+    /// When the last SUSPEND was given.
+    var suspendedAt = Instant.zero
     public internal(set) var shutdown = ShutdownMode.none
     /// The last action has been `.exit`.
     var isExiting = false
@@ -126,6 +128,7 @@ public struct Switchboard: ~Copyable {
             return nil
         }
         wake(client, after: snapshot.global.clientLoginTimeout, from: now)
+        if mode == .suspended { hold(client, .suspension, into: &actions) }
         return client
     }
 

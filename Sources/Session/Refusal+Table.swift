@@ -19,7 +19,8 @@ extension Refusal {
         .unknownMessage, .queryWaitTimeout, .queuedQueryTimeout, .queryTimeout, .idleTransactionTimeout,
         .transactionTimeout, .clientIdleTimeout, .statementPooling, .serverCrashed, .serverClosed,
         .serverOutOfStep, .parametersRejected, .databaseRemoved, .killed, .serverShutdown,
-        .configurationChanged, .brokenParse, .messageTooLong, .tooManyStatements, .canceled, .outOfRoom,
+        .suspendTimeout, .configurationChanged, .brokenParse, .messageTooLong, .tooManyStatements, .canceled,
+        .outOfRoom,
         .duplicateStatement("NAME"),
     ]
 

@@ -84,6 +84,7 @@ extension Refusal {
     public static let databaseRemoved = Refusal("database removed")
     public static let killed = Refusal("admin forced disconnect")
     public static let serverShutdown = Refusal("server shutting down")
+    public static let suspendTimeout = Refusal("suspend_timeout")
     public static let configurationChanged = Refusal("database configuration changed")
     public static let brokenParse = Refusal("failed to parse packet")
     public static let messageTooLong = Refusal(
