@@ -29,8 +29,5 @@ enum NotYet {
             case .any, .trust, .plain, .md5, .scramSHA256, .hba: false
             }
         },
-        Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
-            $0.global.soReuseport && !$0.peers.isEmpty
-        },
     ]
 }

@@ -425,10 +425,12 @@ extension Switchboard {
         var key: UInt64
         repeat {
             key = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } & 0x7FFF_FFFF_FFFF_FFFF
+            if isPeering { key = marked(key) }
         } while key >> 32 == 0 || cancelKeys[key] != nil
         cancelKeys[key] = client
         clients[client].key = key
-        if minorVersion >= 2 { clients[client].longSecret = ByteString(entropy.bytes(28)) }
+        // PgBouncer passes on requests with short secrets only.
+        if minorVersion >= 2, !isPeering { clients[client].longSecret = ByteString(entropy.bytes(28)) }
     }
 
     private func backendKey(_ client: ClientID) -> ByteString {

@@ -149,6 +149,9 @@ extension Switchboard {
         guard servers.contains(server) else { return }
         servers[server].remote = remote
         servers[server].local = local
+        if let forwarded = servers[server].forwarded {
+            return sendForwarded(server, forwarded, into: &actions)
+        }
         if servers[server].victim != nil { return sendCancel(server, now: now, into: &actions) }
         if snapshot.global.logConnections {
             let from =
@@ -218,7 +221,7 @@ extension Switchboard {
             case .nameLookup: "server DNS lookup failed"
             case .connect: "connect failed"
             }
-        if servers[server].victim == nil {
+        if servers[server].victim == nil, servers[server].forwarded == nil {
             loginFailed(server, Refusal(text), now: now, into: &actions)
         }
         forgetServer(server, because: text, now: now, into: &actions)
@@ -487,7 +490,7 @@ extension Switchboard {
 
     /// PostgreSQL closed the connection, or it broke.
     mutating func serverEnded(_ server: ServerID, now: Instant, into actions: inout ActionList) {
-        if servers[server].victim != nil {
+        if servers[server].victim != nil || servers[server].forwarded != nil {
             return forgetServer(server, because: "successfully sent cancel request", now: now, into: &actions)
         }
         if servers[server].phase != .ready {
@@ -528,11 +531,13 @@ extension Switchboard {
         let victim = servers[server].victim
         let lookup = servers[server].lookup
         let replication = servers[server].replication
+        let forwarded = servers[server].forwarded
         let cancels = servers[server].cancels
         servers.remove(server)
         if let victim { cancelEnded(on: victim, now: now, into: &actions) }
         if cancels > 0 { dropCancels(for: server, now: now, into: &actions) }
         if let lookup { lookupLostServer(lookup, now: now, into: &actions) }
+        if let forwarded { forwardEnded(forwarded, because: reason, now: now, into: &actions) }
         if let replication { replicationServerLeft(replication, of: pool) }
         serverLeft(now: now, into: &actions)
         if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }

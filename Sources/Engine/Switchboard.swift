@@ -11,7 +11,8 @@ public import Session
 /// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
 /// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
-/// `+Replies`, `+Replication`, `+Suspend`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`.
+/// `+Replies`, `+Replication`, `+Suspend`, `+Checkout`, `+Servers`, `+Cancel`, `+Peers`, `+Timers`,
+/// `+Control`, `+Log`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
@@ -62,6 +63,9 @@ public struct Switchboard: ~Copyable {
     public internal(set) var consolePool: PoolID?
     /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
     var waitingCancels: [(asker: ClientID?, client: ClientID, epoch: UInt64)] = []
+    /// Cancel requests for clients of peers that have no connection yet, and peers that were ever sent one.
+    var waitingForwards: [ForwardedCancel] = []
+    var usedPeers: Set<UInt16> = []
     /// A server is being closed so that another pool can open one: its own pool must not take the place.
     var isMakingRoom = false
     /// Some user has an idle limit of its own.

@@ -62,6 +62,8 @@ public struct ClientSession: ~Copyable {
     public var isCongested = false
     /// For `.cancelRequest`: the server whose query is being cancelled.
     public var cancelTarget: ServerID?
+    /// For `.cancelRequest`: what a peer is told.
+    public var forwarded: ForwardedCancel?
 
     public let connectedAt: Instant
     public var requestAt: Instant

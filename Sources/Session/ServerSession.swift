@@ -91,6 +91,8 @@ public struct ServerSession: ~Copyable {
     public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.
     public var victim: ServerID?
+    /// For `.cancelRequest`: what the peer at the other end is told.
+    public var forwarded: ForwardedCancel?
 
     public let openedAt: Instant
     public var requestAt: Instant

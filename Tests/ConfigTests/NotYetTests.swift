@@ -7,7 +7,6 @@ import Testing
         arguments: [
             "client_tls_sslmode = require", "client_tls_sslmode = allow", "server_tls_sslmode = verify-full",
             "auth_type = cert", "auth_type = pam", "auth_type = ldap",
-            "so_reuseport = 1\n[peers]\n1 = host=x",
         ] as [ByteString])
     func whatIsMissingIsRefusedWithItsLine(line: ByteString) {
         let complaints = complaints("[pgbouncer]\n" + line)
@@ -21,7 +20,8 @@ import Testing
             "server_tls_sslmode = prefer", "server_tls_sslmode = allow", "server_tls_sslmode = disable",
             "client_tls_sslmode = disable", "so_reuseport = 1", "auth_type = plain", "auth_type = any",
             "auth_type = hba",
-            "auth_query = select 1", "auth_user = joe", "[databases]\nx = auth_user=joe",
+            "so_reuseport = 1\n[peers]\n1 = host=x", "auth_query = select 1", "auth_user = joe",
+            "[databases]\nx = auth_user=joe",
         ] as [ByteString])
     func theRestIsNot(line: ByteString) {
         #expect(complaints("[pgbouncer]\n" + line) == [])

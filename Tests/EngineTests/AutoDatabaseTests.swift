@@ -64,7 +64,6 @@ import Testing
         bench.pass(.seconds(500))
         #expect(bench.board.database(named: "other") != nil)
         bench.say("B", password("secret"))
-        bench.login("S2")
         #expect(bench.state("B") == "idle")
         bench.finish()
     }

@@ -34,7 +34,7 @@ struct ShowLists: ShowCommand {
             ("users", switchboard.users.count),
             ("peers", switchboard.snapshot.peers.count),
             ("pools", switchboard.pools.count),
-            ("peer_pools", 0),
+            ("peer_pools", switchboard.peerPools.count),
             ("free_clients", Int(switchboard.clients.slotCount) - clients),
             ("used_clients", clients),
             ("login_clients", loggingIn),
