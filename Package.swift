@@ -46,7 +46,7 @@ let package = Package(
         // row 3
         pure("Auth", ["Primitives", "Wire", "Crypto"]),
         // row 4
-        pure("Session", ["Primitives", "Wire", "Pool", "Config", "Auth"]),
+        pure("Session", ["Primitives", "Wire", "Pool", "Config", "Crypto", "Auth"]),
         // row 5
         pure("Engine", ["Primitives", "Wire", "Pool", "Config", "Auth", "Session"]),
         // row 6

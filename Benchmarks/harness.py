@@ -185,7 +185,8 @@ class PoolerProcess:
         }
         ini = folder / "pooler.ini"
         ini.write_text(
-            f"[databases]\nbench = host=127.0.0.1 port={server_port} dbname=bench\n[pgbouncer]\n"
+            f"[databases]\nbench = host=127.0.0.1 port={server_port} dbname=bench\n"
+            f"* = host=127.0.0.1 port={server_port} dbname=bench\n[pgbouncer]\n"
             + "".join(f"{k} = {v}\n" for k, v in lines.items())
         )
         (folder / "users").write_text(f'"bench" "{SECRET}"\n')

@@ -44,6 +44,17 @@ extension Codec<Int> {
             print: { ByteString(String($0)) })
     }
 
+    /// A number of threads; `auto` is 0.
+    static var workers: Codec {
+        Codec(
+            expected: "an integer from 1 to \(Limits.workers), or auto",
+            parse: { text in
+                if text.equalsIgnoringASCIICase("auto") { return 0 }
+                return Numbers.integer(text).flatMap { (1...Limits.workers).contains($0) ? $0 : nil }
+            },
+            print: { $0 == 0 ? "auto" : ByteString(String($0)) })
+    }
+
     /// A number of seconds or milliseconds: what goes to the kernel as a whole number.
     static func whole(_ unit: WholeUnit) -> Codec {
         Codec(

@@ -181,5 +181,8 @@ extension GlobalSettings {
         Setting(
             "verbose", \.verbose, .count(0...10), shownDefault: .null,
             "More log lines: 1 debugging, 2 noise."),
+        Setting(
+            "workers", \.workers, .workers, reload: .restart,
+            "Threads that share the work; auto is one for each processor."),
     ]
 }

@@ -209,6 +209,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var user: ByteString?
     /// More log lines: 1 debugging, 2 noise.
     public var verbose: Int = 0
+    /// Threads that share the work; auto is one for each processor.
+    public var workers: Int = 1
 
     public init() {}
 }

@@ -1,5 +1,7 @@
 /// How much of anything a configuration may hold. Everything that reads files compares with these.
 enum Limits {
+    /// Most threads in one process: a cancel key has six bits for the number of one.
+    static let workers = 64
     /// Integers of settings are 32 bits wide, as in PgBouncer.
     static let largestInteger = 2_147_483_647
     /// One line of an ini file; a connection string with the longest password fits.

@@ -25,6 +25,7 @@ package enum CommandTable {
         ShowTotals.self,
         ShowUsers.self,
         ShowVersion.self,
+        ShowWorkers.self,
     ]
 
     static let orders: [any OrderCommand.Type] = [

@@ -18,27 +18,49 @@ struct Moment: Sendable {
     let clock: WallClock
     /// A KILL of everything is in force.
     let isKilled: Bool
+    /// What other workers have to add.
+    var elsewhere: [any Sendable] = []
 }
 
 /// A command that shows a table. Rows are plain values made from the switchboard; the columns say how they
 /// look.
 protocol ShowCommand: Sendable {
-    associatedtype Row
+    associatedtype Row: Sendable
     /// "SHOW POOLS"; the second word is what is looked for.
     static var words: String { get }
     /// What it shows, in one sentence.
     static var doc: String { get }
     static var columns: [Column<Row>] { get }
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [Row]
+    /// With several workers: whether the others are asked, what each of them says, and what that comes to
+    /// together with our own rows. The keeper's books are about all workers, so many commands need nobody.
+    static var asksAll: Bool { get }
+    static func share(_ switchboard: borrowing Switchboard, at moment: Moment) -> any Sendable
+    static func merged(_ own: [Row], _ shares: [any Sendable], _ switchboard: borrowing Switchboard) -> [Row]
 }
 
 extension ShowCommand {
+    static var asksAll: Bool { false }
+    static func share(_ switchboard: borrowing Switchboard, at moment: Moment) -> any Sendable {
+        rows(switchboard, at: moment)
+    }
+    static func merged(
+        _ own: [Row], _ shares: [any Sendable], _ switchboard: borrowing Switchboard
+    ) -> [Row] {
+        own + shares.flatMap { $0 as? [Row] ?? [] }
+    }
+
+    private static func allRows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [Row] {
+        let own = rows(switchboard, at: moment)
+        return moment.elsewhere.isEmpty ? own : merged(own, moment.elsewhere, switchboard)
+    }
+
     static var headers: [ColumnHeader] { columns.map(\.header) }
 
     /// Every row as its values.
     static func cells(_ switchboard: borrowing Switchboard, at moment: Moment) -> [[Cell]] {
         let columns = columns
-        return rows(switchboard, at: moment).map { row in columns.map { $0.value(row) } }
+        return allRows(switchboard, at: moment).map { row in columns.map { $0.value(row) } }
     }
 
     /// Writes the DataRows without keeping them.
@@ -47,7 +69,7 @@ extension ShowCommand {
         into buffer: inout ByteBuffer
     ) {
         let columns = columns
-        for row in rows(switchboard, at: moment) { buffer.dataRow(columns.map { $0.value(row) }, formats) }
+        for row in allRows(switchboard, at: moment) { buffer.dataRow(columns.map { $0.value(row) }, formats) }
     }
 }
 
@@ -85,6 +107,8 @@ struct Call {
     let now: Instant
     /// What the desk remembers from command to command.
     var memory: Memory
+    /// Another worker has found and closed the client that KILL_CLIENT names.
+    var isKilledElsewhere = false
 }
 
 /// What has to be known beyond the switchboard, of earlier commands of whichever client.

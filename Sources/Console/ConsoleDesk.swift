@@ -19,6 +19,10 @@ package struct ConsoleDesk: ~Copyable {
     package var clock: WallClock
     var visitors: [ClientID: Visitor] = [:]
     var memory = Memory()
+    var gatherings: [UInt64: Gathering] = [:]
+    var lastQuestion: UInt64 = 0
+    /// What other workers have answered for the command being run.
+    var answers: [ConsoleAnswer] = []
     /// When a command that waits gives up; it may be of one that has been answered meanwhile.
     package private(set) var nextDeadline: Instant?
     /// Reads what a reload of this file would put in force.
@@ -42,26 +46,31 @@ package struct ConsoleDesk: ~Copyable {
             for message in switchboard.takeConsoleMessages() {
                 take(message, on: &switchboard, now: now, into: &actions)
             }
+            for message in switchboard.takeLetterMessages() {
+                take(message, on: &switchboard, now: now, into: &actions)
+            }
         }
         for client in visitors.keys where !switchboard.isConsole(client) { visitors[client] = nil }
     }
 
-    private mutating func take(
+    mutating func take(
         _ message: ConsoleMessage, on switchboard: inout Switchboard, now: Instant,
         into actions: inout ActionList
     ) {
         guard switchboard.isConsole(message.client) else { return }
-        if visitors[message.client]?.waiting != nil {
+        if visitors[message.client]?.waiting != nil || visitors[message.client]?.isGathering == true {
             visitors[message.client]?.backlog.append(message)
         } else if actions.scratch.count > Limits.replyBytes {
             let refusal = Refusal("console replies are not being read", state: "53000")
             switchboard.consoleRefuses(message.client, refusal, now: now, into: &actions)
+        } else if !switchboard.crew.isAlone, let question = question(for: message, switchboard) {
+            gather(question, for: message, on: &switchboard, into: &actions)
         } else {
             handle(message, on: &switchboard, now: now, into: &actions)
         }
     }
 
-    private mutating func handle(
+    mutating func handle(
         _ message: ConsoleMessage, on switchboard: inout Switchboard, now: Instant,
         into actions: inout ActionList
     ) {
@@ -187,7 +196,9 @@ package struct ConsoleDesk: ~Copyable {
         for database in memory.killed where switchboard.databases.contains(database) {
             if switchboard.databases[database].isPaused { isKilled = memory.killedAll }
         }
-        return Moment(now: now, clock: clock, isKilled: isKilled)
+        var moment = Moment(now: now, clock: clock, isKilled: isKilled)
+        for answer in answers { if case .rows(let rows) = answer { moment.elsewhere.append(rows) } }
+        return moment
     }
 
     /// Does what a command without a table says.
@@ -206,6 +217,7 @@ package struct ConsoleDesk: ~Copyable {
             return SetCommand.run(key: key, value: value, now: now, on: &switchboard, into: &actions)
         case .order(let order, let argument, let timeout):
             var call = Call(client: client, argument: argument, timeout: timeout, now: now, memory: memory)
+            for answer in answers { if case .killed(true) = answer { call.isKilledElsewhere = true } }
             let outcome = order.run(&call, on: &switchboard, into: &actions)
             memory = call.memory
             return outcome
@@ -289,10 +301,19 @@ package struct ConsoleDesk: ~Copyable {
         now: Instant, into actions: inout ActionList
     ) {
         finish(outcome, client, manner, on: &switchboard, now: now, into: &actions)
+        goOn(client, on: &switchboard, now: now, into: &actions)
+    }
+
+    /// A command that kept others waiting is answered: they are next.
+    mutating func goOn(
+        _ client: ClientID, on switchboard: inout Switchboard, now: Instant, into actions: inout ActionList
+    ) {
         let backlog = visitors[client]?.backlog ?? []
         visitors[client]?.backlog = []
         for message in backlog { take(message, on: &switchboard, now: now, into: &actions) }
-        if switchboard.isConsole(client), visitors[client]?.waiting == nil {
+        if switchboard.isConsole(client), visitors[client]?.waiting == nil,
+            visitors[client]?.isGathering != true
+        {
             switchboard.consoleIsReady(client, into: &actions)
         }
     }

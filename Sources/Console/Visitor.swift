@@ -44,6 +44,8 @@ struct Visitor {
     var status = TransactionStatus.idle
     /// The command that has not been answered yet.
     var waiting: (wait: ConsoleWait, manner: Manner, timeout: Timeout?)?
+    /// Other workers have been asked for what its command needs; it goes on when all have answered.
+    var isGathering = false
     /// Messages that came behind it.
     var backlog: [ConsoleMessage] = []
     var statements: [ByteString: Statement] = [:]

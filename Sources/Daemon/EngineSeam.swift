@@ -27,6 +27,10 @@ protocol EngineSeam: ~Copyable {
     mutating func learned(
         _ names: NameReport, moved: [MovedHost], now: Instant, into actions: inout ActionList)
     mutating func signalled(_ order: SignalOrder, now: Instant, into actions: inout ActionList)
+    /// Of several workers: a letter from another one, and who is to have a new client; `nil` for this worker.
+    mutating func letterArrived(
+        _ letter: Letter, from worker: WorkerID, now: Instant, into actions: inout ActionList)
+    mutating func workerForNewClient() -> WorkerID?
     var nextDeadline: Instant? { get }
 
     /// Console commands wait for somebody who may look at the whole engine; asked after each event.

@@ -6,6 +6,7 @@ enum EventWord {
     case link(LinkID)
     case signals
     case resolver
+    case mailbox
     case helpers
     case listener(Int)
     case lingering(place: Int, stamp: UInt16)
@@ -25,6 +26,7 @@ enum EventWord {
         case 3: self = .listener(place)
         case 4: self = .lingering(place: place, stamp: UInt16(truncatingIfNeeded: word >> 40))
         case 5: self = .helpers
+        case 6: self = .mailbox
         default: return nil
         }
     }
@@ -35,6 +37,7 @@ enum EventWord {
         case .signals: 1 << Self.kindShift
         case .resolver: 2 << Self.kindShift
         case .helpers: 5 << Self.kindShift
+        case .mailbox: 6 << Self.kindShift
         case .listener(let place): 3 << Self.kindShift | UInt64(place)
         case .lingering(let place, let stamp):
             4 << Self.kindShift | UInt64(stamp) << 40 | UInt64(place)

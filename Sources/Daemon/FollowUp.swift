@@ -15,6 +15,8 @@ struct FollowUp {
         case openFailed
         /// Read the configuration; for the console client in `link`, or for nobody when that is 0.
         case reload
+        /// Letters wait to be put into other workers' mailboxes.
+        case mail
         /// The resolver has learned something.
         case news
     }

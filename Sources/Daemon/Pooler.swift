@@ -60,9 +60,10 @@ struct Pooler: ~Copyable, EngineSeam {
     }
 
     mutating func deadlinePassed(now: Instant, into actions: inout ActionList) {
+        noteBusyTime()
         switchboard.deadlinePassed(now: now, into: &actions)
         desk.deadlinePassed(&switchboard, now: now, into: &actions)
-        if switchboard.statsPeriodStart != statsPeriodStart {
+        if switchboard.statsPeriodStart != statsPeriodStart, !switchboard.crew.isMate {
             statsPeriodStart = switchboard.statsPeriodStart
             ServiceManager.tell(ServiceManager.status(switchboard.statsText))
         }
@@ -90,6 +91,14 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.signalled(order, now: now, into: &actions)
     }
 
+    mutating func letterArrived(
+        _ letter: Letter, from worker: WorkerID, now: Instant, into actions: inout ActionList
+    ) {
+        switchboard.letterArrived(letter, from: worker, now: now, into: &actions)
+    }
+
+    mutating func workerForNewClient() -> WorkerID? { switchboard.workerForNewClient() }
+
     var hasSideJobs: Bool { switchboard.hasSideJobs }
     mutating func takeSideJobs() -> [NumberedSideJob] { switchboard.takeSideJobs() }
 
@@ -106,6 +115,7 @@ struct Pooler: ~Copyable, EngineSeam {
     var hasConsoleWork: Bool { switchboard.hasConsoleWork }
 
     mutating func serveConsole(now: Instant, into actions: inout ActionList) {
+        noteBusyTime()
         desk.serve(&switchboard, now: now, into: &actions)
     }
 
@@ -113,5 +123,10 @@ struct Pooler: ~Copyable, EngineSeam {
         guard known !== switchboard.snapshot else { return nil }
         known = switchboard.snapshot
         return ProcessSettings(known.global)
+    }
+
+    /// What SHOW WORKERS says of this thread.
+    private mutating func noteBusyTime() {
+        switchboard.busyNanoseconds = Processors.threadNanoseconds
     }
 }

@@ -25,6 +25,8 @@ struct ProcessSettings: Sendable {
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
+    /// Threads.
+    var workers = 1
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -77,6 +79,7 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
+        workers = global.workers == 0 ? Processors.count : global.workers
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL

@@ -94,8 +94,13 @@ package enum Program {
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
             startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
         facts.hasHelpers = true
+        let count = settings.workers
         let switchboard = Switchboard(
-            snapshot: snapshot, process: facts, entropy: KernelEntropy(), now: facts.startInstant)
+            snapshot: snapshot, process: facts, entropy: KernelEntropy(),
+            crew: Crew(me: .keeper, count: count), now: facts.startInstant)
+        var threads = try WorkerThreads(
+            settings, snapshot, facts, instance: switchboard.instance,
+            onStandardError: log.onStandardError)
         let zone = SystemTime.zone()
         let clock = WallClock(
             startSeconds: facts.startSeconds, startInstant: facts.startInstant,
@@ -106,7 +111,9 @@ package enum Program {
         let workersLog = consume log
         log = Log(onStandardError: false)
         guard
-            var worker = Worker(engine: pooler, settings: settings, log: workersLog, reload: reload)
+            var worker = Worker(
+                engine: pooler, settings: settings, log: workersLog, office: threads.keepersOffice,
+                reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
         worker.log.write(
@@ -114,9 +121,11 @@ package enum Program {
             "process up: \(standsFor) (\(version)), epoll, "
                 + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
         )
+        try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
         worker.listeners.stop(.all)
+        threads.stop()
     }
 
     // MARK: Steps
@@ -152,7 +161,7 @@ package enum Program {
         _ = linux_forbid_dumps()
     }
 
-    private static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
+    static func openLog(_ settings: ProcessSettings, _ log: inout Log) throws(StartFailure) {
         log.format = settings.logFormat
         if settings.usesSyslog {
             log.useSyslog(ident: settings.syslogIdent, facility: settings.syslogFacility)

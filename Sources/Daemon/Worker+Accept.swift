@@ -39,6 +39,9 @@ extension Worker where Engine: ~Copyable {
             _ = linux_local_address(socket.descriptor, &address)
             local = SocketAddress(address)
         }
+        if let worker = engine.workerForNewClient() {
+            return put(.client(ClientParcel(peer: peer, local: local)), socket.release(), to: worker)
+        }
         actions.removeAll()
         if let client = engine.accepted(peer: peer, local: local, now: now, into: &actions) {
             let link = LinkID.client(client)
@@ -109,6 +112,7 @@ extension Worker where Engine: ~Copyable {
             log.stopSyslog()
         }
         reopenLog()
+        tellMates(fresh)
     }
 
     /// Follows a rotated log file; while that fails the old one is used on.

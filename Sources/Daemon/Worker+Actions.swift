@@ -49,6 +49,11 @@ extension Worker where Engine: ~Copyable {
             let link = console.map { LinkID.client($0).packed } ?? 0
             followUps.append(FollowUp(kind: .reload, link: link))
         case .exit: isExiting = true
+        case .post(let index, let worker): put(actions[index], -1, to: worker)
+        case .part(let link, let index, let worker):
+            flush()
+            part(link, actions[index], to: worker)
+        case .adopt(let link): adopt(link)
         }
     }
 
@@ -110,7 +115,7 @@ extension Worker where Engine: ~Copyable {
     }
 
     /// From here on nobody lives in this slot. The descriptor and what is owed are still to be dealt with.
-    private mutating func vacate(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
+    mutating func vacate(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
         place.pointee.generation &+= 1
         if let kept = place.pointee.kept { blocks.give(kept) }
         place.pointee.kept = nil

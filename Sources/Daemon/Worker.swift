@@ -23,7 +23,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     var log: Log
     var settings: ProcessSettings
     let poller: Poller
+    /// Only one worker of a process takes them.
     let signals: Signals
+    let office: PostOffice?
     let resolver: Resolver
     let helpers: Helpers
     let receiveRoom: UnsafeMutableRawPointer
@@ -31,6 +33,11 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
     var isExiting = false
+    /// Letters to be put into mailboxes, by worker, and whether there are any.
+    var outbox: [[Mail]]
+    var hasMail = false
+    /// The socket that came with the letter being dealt with, and what became of it.
+    var arrival = Arrival()
 
     /// Bytes read at once. Larger does not pay: measured from 16 KiB on.
     static var receiveBytes: Int { 32 * 1024 }
@@ -39,13 +46,15 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     /// Follow-ups carried out before the poller is looked at again, so that nobody starves.
     private static var followUpBatch: Int { 1024 }
 
-    /// `nil` when the kernel gives no epoll set, or the resolver cannot start.
+    /// `office` is where letters of several workers go; only the keeper takes signals. `nil` when the kernel
+    /// gives no epoll set, or the resolver cannot start.
     init?(
-        engine: consuming Engine, settings: ProcessSettings, log: consuming Log,
+        engine: consuming Engine, settings: ProcessSettings, log: consuming Log, office: PostOffice? = nil,
         reload: @escaping (ByteString) -> LoadedConfiguration
     ) {
-        guard let poller = Poller(), let signals = Signals(), let resolver = Resolver(settings),
-            let helpers = Helpers()
+        let takesSignals = office.map { $0.me == .keeper } ?? true
+        guard let poller = Poller(), let resolver = Resolver(settings), let helpers = Helpers(),
+            let signals = takesSignals ? Signals() : Signals.none
         else { return nil }
         self.engine = engine
         self.settings = settings
@@ -53,11 +62,16 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         self.reload = reload
         self.poller = poller
         self.signals = signals
+        self.office = office
+        outbox = Array(repeating: [], count: office?.mailboxes.count ?? 0)
         self.resolver = resolver
         self.helpers = helpers
         now = MonotonicClock.now()
         receiveRoom = .allocate(byteCount: Self.receiveBytes, alignment: 64)
-        self.poller.add(self.signals.descriptor, .readable, word: EventWord.signals.word)
+        if takesSignals { self.poller.add(self.signals.descriptor, .readable, word: EventWord.signals.word) }
+        if let office {
+            self.poller.add(office.mine.descriptor, .readable, word: EventWord.mailbox.word)
+        }
         self.poller.add(self.resolver.descriptor, .readable, word: EventWord.resolver.word)
         self.poller.add(self.helpers.descriptor, .readable, word: EventWord.helpers.word)
     }
@@ -102,6 +116,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .lingering(let place, let stamp):
             lingering.handle(place, stamp, event.what, room: receiveRoom, poller, &blocks, now)
         case .signals: takeSignals()
+        case .mailbox: takeMail()
         case .resolver:
             resolver.work(now)
             takeNews()
@@ -146,6 +161,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
 
     private mutating func follow(_ next: FollowUp) {
         if next.kind == .reload { return reloadConfiguration(for: next.link) }
+        if next.kind == .mail { return sendMail() }
         if next.kind == .news { return takeNews() }
         let link = LinkID(packed: next.link)
         guard let place = connection(link) else { return }
@@ -157,7 +173,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .ended: end(link, next.error == 0 ? .endOfFile : .failed(next.error))
         case .offer: offerKept(link, place)
         case .openFailed: failOpening(link, next.error)
-        case .reload, .news: return
+        case .reload, .mail, .news: return
         }
     }
 

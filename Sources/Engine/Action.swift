@@ -31,6 +31,20 @@ public enum Action: Equatable, BitwiseCopyable, Sendable {
     case reload(ClientID?)
     /// End the process with status 0.
     case exit
+    /// Put this letter into the worker's mailbox. Between two workers letters arrive in the order they were
+    /// posted in; none is lost.
+    case post(LetterIndex, to: WorkerID)
+    /// The link goes with this letter: its socket is the other worker's from here on, and its handle is dead
+    /// here. Nothing is queued for it.
+    case part(LinkID, LetterIndex, to: WorkerID)
+    /// The socket that came with the letter being dealt with is this link's. The first action that speaks of
+    /// it.
+    case adopt(LinkID)
+}
+
+/// The place of a letter in its list.
+public struct LetterIndex: Equatable, Sendable, BitwiseCopyable {
+    public let place: UInt32
 }
 
 public enum ListenerScope: Equatable, BitwiseCopyable, Sendable { case tcp, all }

@@ -8,6 +8,8 @@ public struct ActionList: ~Copyable {
     private var list = Stack<Action>(capacity: 32)
     /// Bytes that we wrote: messages for `.send`, texts for `.log`.
     public var scratch = ByteBuffer(capacity: 4096)
+    /// What `.post` and `.part` speak of.
+    public private(set) var letters: [Letter] = []
     /// Room kept from event to event, in bytes.
     private static var scratchKeptBytes: Int { 64 * 1024 }
 
@@ -67,7 +69,19 @@ public struct ActionList: ~Copyable {
         append(.log(level, ByteRange(offset: start, count: scratch.count - start)))
     }
 
+    public subscript(index: LetterIndex) -> Letter { letters[Int(index.place)] }
+
+    mutating func write(_ letter: Letter) -> LetterIndex {
+        letters.append(letter)
+        return LetterIndex(place: UInt32(letters.count - 1))
+    }
+
+    public mutating func post(_ letter: Letter, to worker: WorkerID) {
+        append(.post(write(letter), to: worker))
+    }
+
     public mutating func removeAll() {
+        if !letters.isEmpty { letters.removeAll() }
         list.removeAll()
         scratch.removeAll(keeping: Self.scratchKeptBytes)
     }

@@ -171,6 +171,7 @@ public struct PoolRecord: ~Copyable {
     public var lastPeriod = PoolCounters()
     public var timerAt = Instant.never
     public var idleSince: Instant
+    var loans = Loans()
 
     public init(database: DatabaseID, user: UserID, settings: PoolSettings, now: Instant) {
         self.database = database
@@ -187,6 +188,7 @@ enum TimerOwner: BitwiseCopyable {
     case pool(PoolID)
     case stats
     case upkeep
+    case lines
 }
 
 /// Whether the pooler works, and how it is ending.
@@ -239,6 +241,22 @@ public enum Limits {
     public static let consoleMessageBytes = 64 * 1024
     /// Cancel requests may use this many times a pool's size in connections of their own.
     public static let cancelsPerPoolSize = 2
+    /// Most workers in one process: a cancel key has six bits for the number of one.
+    public static let workers = 64
+    /// How often a worker tells of its lines, once their first client has waited that long; a server that has
+    /// rested for less is not taken away from a worker for a line that is younger.
+    public static let lineReportPeriod = TimeSpan.milliseconds(2)
+    /// How much older a line elsewhere must be to go before the line here; what a worker knows of a line
+    /// elsewhere is up to two periods old. So first come, first served holds over all workers within four
+    /// periods and this, or 13 ms, and the time letters take.
+    public static let fairness = TimeSpan.milliseconds(5)
+    /// Of this many servers of a pool one leaves in a period while clients wait here, too, and at least one:
+    /// where knowledge is older than it should be, because threads have to wait for processors, servers
+    /// would be sent to and fro.
+    public static let fewServers = 8
+    /// How long a mate of the keeper that has no idle server looks out for one that makes room for another
+    /// pool.
+    public static let roomWantedSpan = TimeSpan.milliseconds(20)
     /// How often upkeep (minimum sizes, dynamic databases) looks around.
     public static let upkeepPeriod = TimeSpan.milliseconds(333)
     /// A program that is to print a password may take this long.

@@ -8,7 +8,8 @@ import Session
 extension Switchboard {
     mutating func forgetUnusedDatabases(now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.autodbIdleTimeout
-        guard !limit.isZero else { return }
+        // Other workers may use what nobody uses here.
+        guard !limit.isZero, crew.isAlone else { return }
         for database in databaseIDs
         where databases[database].isAutomatic && now >= databases[database].lastUsed + limit
             && isUnused(database, for: limit, now: now)

@@ -71,7 +71,8 @@ extension Switchboard {
         let size = pools[pool].settings.limits.size
         // One at a time always finds its way; more of them share what is left of twice the pool's size.
         let carriers = pools[pool].lists[.cancelling].count
-        let room = size == 0 ? Int.max : max(1, size * Limits.cancelsPerPoolSize - pools[pool].lists.sessions)
+        let share = size * Limits.cancelsPerPoolSize / crew.count
+        let room = size == 0 ? Int.max : max(1, share - pools[pool].lists.here)
         // A cancel may not hit a query of ours: it waits.
         if servers[server].awaitsParameters || carriers >= room {
             if let asker { clients[asker].cancelTarget = nil }

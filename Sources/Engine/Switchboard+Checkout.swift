@@ -48,6 +48,7 @@ extension Switchboard {
         clients[client].wasNotified = false
         pools[pool].waiting.append(client.handle.slot, in: &clientMembers)
         watchWait(client, now: now)
+        if !crew.isAlone { watchLine(of: pool, now: now) }
         openServers(for: pool, now: now, into: &actions)
     }
 
@@ -66,10 +67,11 @@ extension Switchboard {
 
     /// An idle server that is fit to be lent at once. One that has rested too long is checked first, one that
     /// has lived too long is closed.
-    private mutating func idleServer(
-        of pool: PoolID, now: Instant, into actions: inout ActionList
+    mutating func idleServer(
+        of pool: PoolID, coldest: Bool = false, now: Instant, into actions: inout ActionList
     ) -> ServerID? {
-        while let slot = pools[pool].lists.idleSlot(roundRobin: pools[pool].settings.roundRobin),
+        while let slot = pools[pool].lists.idleSlot(
+            roundRobin: coldest || pools[pool].settings.roundRobin),
             let server = servers.id(at: slot)
         {
             if servers[server].retirement != nil {
@@ -230,6 +232,7 @@ extension Switchboard {
         {
             return
         }
+        if !crew.isAlone, sendsElsewhere(server, now: now, into: &actions) { return }
         if mayLend(pool), let client = nextInLine(of: pool) {
             if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }
             return
@@ -244,7 +247,7 @@ extension Switchboard {
     }
 
     /// The first in line that can use a server; those still waiting for their greeting get that instead.
-    private func nextInLine(of pool: PoolID) -> ClientID? {
+    func nextInLine(of pool: PoolID) -> ClientID? {
         guard let slot = pools[pool].waiting.first, let client = clients.id(at: slot),
             clients[client].phase == .waiting
         else { return nil }
@@ -262,6 +265,7 @@ extension Switchboard {
     }
 
     private func isSurplus(_ pool: PoolID) -> Bool {
+        if pools[pool].loans.surplus > 0 { return true }
         let size = pools[pool].settings.limits.size
         return size > 0 && pools[pool].lists.sessions > size
     }
@@ -335,6 +339,7 @@ extension Switchboard {
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
         if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }
+        if !crew.isAlone { tellOfLeaving(client, into: &actions) }
         if let pool = clients[client].pool {
             pools[pool].clients -= 1
             if pools[pool].clients == 0 { pools[pool].idleSince = now }

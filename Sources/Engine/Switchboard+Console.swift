@@ -24,6 +24,13 @@ extension Switchboard {
         refuse(client, refusal, now: now, into: &actions)
     }
 
+    /// A letter between two consoles.
+    package mutating func consolePosts(
+        _ letter: Letter, to worker: WorkerID, into actions: inout ActionList
+    ) {
+        post(letter, to: worker, into: &actions)
+    }
+
     /// The pseudo-database of the console itself.
     package var consoleDatabase: DatabaseID? { consolePool.map { pools[$0].database } }
 

@@ -26,6 +26,8 @@ extension Switchboard {
     public mutating func put(_ new: Snapshot, inForce now: Instant, into actions: inout ActionList) {
         let old = snapshot
         snapshot = new
+        if crew.isKeeper { era &+= 1 }
+        broadcast(.put(new, era: era), into: &actions)
         adopt(new, now: now)
         forgetAnsweredLookups()
         dropPasswords()
@@ -92,7 +94,7 @@ extension Switchboard {
         _ difference: SnapshotDiff, now: Instant, into actions: inout ActionList
     ) {
         for database in databaseIDs where databases[database].isRemoved {
-            kill(database, because: .databaseRemoved, now: now, into: &actions)
+            killHere(database, because: .databaseRemoved, now: now, into: &actions)
         }
         let recyclesAll = difference.recyclesPools
         for pool in poolIDs where pool != consolePool {
@@ -132,6 +134,7 @@ extension Switchboard {
     public mutating func pause(
         _ database: DatabaseID?, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
+        broadcast(.pause(database.map { databases[$0].name }), into: &actions)
         if let database { databases[database].isPaused = true } else { mode = .paused }
         for pool in poolIDs(of: database) where pool != consolePool { settle(pool, now: now, into: &actions) }
         if let console { consoleWaits.append((console, .pause(database))) }
@@ -150,6 +153,7 @@ extension Switchboard {
     }
 
     public mutating func resume(_ database: DatabaseID?, now: Instant, into actions: inout ActionList) {
+        broadcast(.resume(database.map { databases[$0].name }), into: &actions)
         if let database {
             databases[database].isPaused = false
         } else {
@@ -187,7 +191,7 @@ extension Switchboard {
 
     private func hasServersInUse(of database: DatabaseID?) -> Bool {
         poolIDs(of: database).contains {
-            pools[$0].lists[.active].count + pools[$0].lists[.testing].count > 0
+            pools[$0].lists[.active].count + pools[$0].lists[.testing].count + pools[$0].lists.lent > 0
         }
     }
 
@@ -195,7 +199,7 @@ extension Switchboard {
         serverIDs.contains {
             servers[$0].retirement != nil
                 && (database == nil || pools[servers[$0].pool].database == database)
-        }
+        } || !crew.isAlone && poolIDs(of: database).contains { pools[$0].loans.retiringElsewhere > 0 }
     }
 
     mutating func cancelConsole(_ client: ClientID) {
@@ -211,6 +215,15 @@ extension Switchboard {
     public mutating func kill(
         _ database: DatabaseID, because refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
+        if crew.isKeeper { era &+= 1 }
+        broadcast(.kill(databases[database].name, refusal, era: era), into: &actions)
+        killHere(database, because: refusal, now: now, into: &actions)
+    }
+
+    private mutating func killHere(
+        _ database: DatabaseID, because refusal: Refusal, now: Instant, into actions: inout ActionList
+    ) {
+        for pool in poolIDs(of: database) { retireThoseElsewhere(of: pool) }
         databases[database].isPaused = !databases[database].isRemoved
         for client in clientIDs
         where clients.contains(client) && clients[client].database == database
@@ -239,7 +252,10 @@ extension Switchboard {
         }
     }
 
-    public mutating func setDisabled(_ database: DatabaseID, _ isDisabled: Bool) {
+    public mutating func setDisabled(
+        _ database: DatabaseID, _ isDisabled: Bool, into actions: inout ActionList
+    ) {
+        broadcast(.disable(databases[database].name, isDisabled), into: &actions)
         databases[database].isDisabled = isDisabled
     }
 
@@ -247,6 +263,8 @@ extension Switchboard {
     public mutating func reconnect(
         _ database: DatabaseID?, now: Instant, into actions: inout ActionList
     ) {
+        if crew.isKeeper { era &+= 1 }
+        broadcast(.reconnect(database.map { databases[$0].name }, era: era), into: &actions)
         for pool in poolIDs(of: database) where pool != consolePool {
             reconnect(pool, now: now, into: &actions)
         }
@@ -257,6 +275,7 @@ extension Switchboard {
             parameters.letGo(welcome.base)
             pools[pool].welcome = nil
         }
+        retireThoseElsewhere(of: pool)
         for server in serverIDs where servers.contains(server) && servers[server].pool == pool {
             switch roster.state(server) {
             case .opening:
@@ -361,8 +380,10 @@ extension Switchboard {
     ) {
         shutdown = how
         if how != .none, mode == .suspended { resume(nil, now: now, into: &actions) }
+        broadcast(.shutDown(how), into: &actions)
         switch how {
         case .none:
+            if crew.isMate { return }
             actions.append(.exit)
         case .waitForClients:
             actions.append(.stopListening(.tcp))
@@ -384,7 +405,9 @@ extension Switchboard {
     mutating func clientLeft(now: Instant, into actions: inout ActionList) {
         // Who waits for the end on the console is not waited for.
         let waiting = consoleWaits.reduce(0) { $0 + ($1.wait == .shutdown ? 1 : 0) }
-        guard shutdown == .waitForClients, clients.count == waiting, !isExiting else { return }
+        guard shutdown == .waitForClients, clients.count == waiting, !isExiting, !crew.isMate,
+            crew.isAlone || connectionsElsewhere.allSatisfy({ $0 == 0 })
+        else { return }
         isExiting = true
         log(.log, "client connections dropped, exiting", into: &actions)
         actions.append(.exit)
@@ -392,7 +415,8 @@ extension Switchboard {
 
     mutating func serverLeft(now: Instant, into actions: inout ActionList) {
         endWaits(now: now, into: &actions)
-        guard shutdown == .waitForServers, servers.count == 0, !isExiting else { return }
+        guard shutdown == .waitForServers, servers.count == 0, lentServers == 0, !isExiting, !crew.isMate
+        else { return }
         isExiting = true
         log(.log, "server connections dropped, exiting", into: &actions)
         actions.append(.exit)

@@ -14,7 +14,7 @@ extension Switchboard {
         let peer = clients[client].peer
         let local = clients[client].local
         let link = LoggedLink(
-            side: "C", pointer: Self.pointer(.client(client)), database: database, user: user,
+            side: "C", pointer: Self.pointer(.client(client), of: crew.me), database: database, user: user,
             address: peer.text(local: local))
         let format = snapshot.global.logFormat
         actions.log(level) { link.write(text, format, into: &$0) }
@@ -31,7 +31,7 @@ extension Switchboard {
         let endpoint = servers[server].endpoint
         let remote = servers[server].remote
         let link = LoggedLink(
-            side: "S", pointer: Self.pointer(.server(server)), database: database, user: user,
+            side: "S", pointer: Self.pointer(.server(server), of: crew.me), database: database, user: user,
             address: remote?.text(serverPort: endpoint.port) ?? endpoint.text)
         let format = snapshot.global.logFormat
         actions.log(level) { link.write(text, format, into: &$0) }
@@ -51,10 +51,11 @@ extension Switchboard {
     }
 
     /// What stands for an address in `ptr` and `link` columns and in log lines.
-    public static func pointer(_ link: LinkID) -> String {
+    public static func pointer(_ link: LinkID, of worker: WorkerID = .keeper) -> String {
         let handle = link.handle
         var side: UInt64 = 0x5000_0000_0000
         if case .server = link { side = 0x6000_0000_0000 }
+        side |= UInt64(worker.index) << 48
         let value = side | UInt64(handle.generation & 0xFFFF) << 28 | UInt64(handle.slot) << 6
         return String(value, radix: 16)
     }

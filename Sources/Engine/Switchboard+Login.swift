@@ -59,9 +59,18 @@ extension Switchboard {
         case .gssRequest:
             return encryptionRequest(bytes, \.gssAsked, .gssRequestTail, from: client, now, into: &actions)
         case .cancel(let processID, let secret):
+            if let worker = worker(named: processID), !isOfPeer(processID: processID) {
+                pass(client, bytes.slice(0, length), to: worker, into: &actions)
+                return bytes.count
+            }
             cancelRequested(processID: processID, secret: secret, by: client, now: now, into: &actions)
             return length
         case .startup(let minor, let parameters):
+            // A server is opened for one client only by who opens them for all.
+            if crew.isMate, wantsConsole(parameters) || wantsReplication(parameters) {
+                pass(client, bytes, to: .keeper, into: &actions)
+                return bytes.count
+            }
             startup(minor: minor, parameters, from: client, now: now, into: &actions)
             return length
         case .oldProtocol:
@@ -141,7 +150,7 @@ extension Switchboard {
     }
 
     /// The replication connection that is asked for, if one is. The last of several counts.
-    private func replication(in pairs: StartupParameters) -> Replication? {
+    func replication(in pairs: StartupParameters) -> Replication? {
         var pairs = pairs
         var wish = Replication.Wish.none
         while let (name, value) = pairs.next() {
@@ -226,22 +235,26 @@ extension Switchboard {
 
     // MARK: Who it is
 
-    private mutating func identify(
+    mutating func identify(
         _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
     ) {
         let isConsole = login.database == Self.consoleName
         let known = login.database.withView { databaseNames.value($0) }
         clients[client].database = known
         if let user = login.user.withView({ userNames.value($0) }) { clients[client].user = user }
-        if snapshot.global.logConnections {
+        if snapshot.global.logConnections, !clients[client].isGuest {
             log(
                 .log, client,
                 ByteString("login attempt: db=").appending(login.database).appending(" user=")
                     .appending(login.user).appending(" tls=no replication=")
                     .appending(login.replication?.kind.inLog ?? "no"), into: &actions)
         }
-        if !isConsole, clients.count - cancelRequests - consoleClients > snapshot.global.maxClientConn {
-            return refuse(client, .maxClients, now: now, into: &actions)
+        if !isConsole {
+            if !crew.isAlone {
+                guard isGuest(client, login, now: now, into: &actions) else { return }
+            } else if clients.count - cancelRequests - consoleClients > snapshot.global.maxClientConn {
+                return refuse(client, .maxClients, now: now, into: &actions)
+            }
         }
         if isConsole, isConsoleOwner(client, login) {
             login.isConsoleOwner = true
@@ -293,15 +306,24 @@ extension Switchboard {
             users[user].keys = keys
         }
         clients[client].user = user
+        if crew.isMate { return askToEnter(client, login, database, user, serverUser, into: &actions) }
         if let refusal = clientLimit(database, user) {
             return refuse(client, refusal, now: now, into: &actions)
         }
+        settle(client, database, user, in: pool, now: now, into: &actions)
+    }
+
+    /// A client that may have a place in this pool gets it.
+    mutating func settle(
+        _ client: ClientID, _ database: DatabaseID, _ user: UserID, in pool: PoolID, now: Instant,
+        into actions: inout ActionList
+    ) {
         clients[client].pool = pool
         databases[database].clients += 1
         databases[database].lastUsed = now
         users[user].clients += 1
         pools[pool].clients += 1
-        if let replication = login.replication {
+        if let replication = clients[client].login?.replication {
             clients[client].replication = replication
             startReplication(client, replication, in: pool, now: now, into: &actions)
         } else if pools[pool].welcome != nil {
@@ -315,7 +337,7 @@ extension Switchboard {
     }
 
     /// Why one client more of this database and user would be too many.
-    private func clientLimit(_ database: DatabaseID, _ user: UserID) -> Refusal? {
+    func clientLimit(_ database: DatabaseID, _ user: UserID) -> Refusal? {
         let perDatabase =
             databases[database].entry.maxDbClientConnections ?? snapshot.global.maxDbClientConnections
         if perDatabase > 0, databases[database].clients >= perDatabase { return .maxDatabaseClients }
@@ -425,6 +447,7 @@ extension Switchboard {
         var key: UInt64
         repeat {
             key = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } & 0x7FFF_FFFF_FFFF_FFFF
+            if !crew.isAlone { key = key & 0x00FF_FFFF_FFFF_FFFF | UInt64(crew.me.index) << 56 }
             if isPeering { key = marked(key) }
         } while key >> 32 == 0 || cancelKeys[key] != nil
         cancelKeys[key] = client

@@ -150,14 +150,20 @@ extension Switchboard {
                 run(pools[pool].lookups.removeFirst(), on: server, now: now, into: &actions)
             }
         }
-        let size = pools[pool].settings.limits.size
         let isComing = pools[pool].lists[.opening].count + pools[pool].lists[.testing].count > 0
-        guard !pools[pool].lookups.isEmpty, !isComing, size > 0, pools[pool].lists.sessions >= size,
+        guard !pools[pool].lookups.isEmpty, !isComing, mustMakeRoom(pool),
             let server = idleServers(of: pool).first
         else { return }
         isMakingRoom = true
         closeServer(server, because: "making room for auth_query", now: now, into: &actions)
         isMakingRoom = false
+    }
+
+    /// Whether no new server can come while this one is there. A worker that does not open servers has to
+    /// suppose so.
+    private func mustMakeRoom(_ pool: PoolID) -> Bool {
+        let size = pools[pool].settings.limits.size
+        return crew.isMate || size > 0 && pools[pool].lists.sessions >= size
     }
 
     /// A server of a pool with lookups in line is free. `true`: it has been dealt with.
@@ -169,9 +175,8 @@ extension Switchboard {
             run(pools[pool].lookups.removeFirst(), on: server, now: now, into: &actions)
             return true
         }
-        let size = pools[pool].settings.limits.size
         let isComing = pools[pool].lists[.opening].count > 0
-        guard !isComing, size > 0, pools[pool].lists.sessions >= size else { return false }
+        guard !isComing, mustMakeRoom(pool) else { return false }
         closeServer(server, because: "making room for auth_query", now: now, into: &actions)
         return true
     }

@@ -18,6 +18,11 @@ extension Switchboard {
         return key & ~0x00FF_FF00_0000_0000 | (peer & 0xFF) << 48 | (peer >> 8) << 40 | Self.hopBits
     }
 
+    /// Whether the number in a key is that of another process.
+    func isOfPeer(processID: UInt32) -> Bool {
+        isPeering && processID & 0x00FF_FF00 != UInt32(truncatingIfNeeded: marked(0) >> 32)
+    }
+
     /// A key as we gave it out, however often the request has been passed on since.
     func unhopped(_ key: UInt64) -> UInt64 { isPeering ? key | Self.hopBits : key }
 

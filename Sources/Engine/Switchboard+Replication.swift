@@ -9,6 +9,11 @@ import Wire
 /// to anybody else, and closed when the client goes. Between them nothing is decided: whole messages pass
 /// both ways, whatever the mode of the pool, so that CopyBoth needs no rules here.
 extension Switchboard {
+    /// Whether a StartupMessage asks for a replication connection.
+    func wantsReplication(_ body: ByteView) -> Bool {
+        StartupParameters(body).flatMap { replication(in: $0) } != nil
+    }
+
     // MARK: A server for it
 
     /// The end of its login: it waits for its server, and is greeted with what that says.
@@ -23,6 +28,7 @@ extension Switchboard {
         hold(client, .login, into: &actions)
         pools[pool].replicationLine.append(client)
         watchWait(client, now: now)
+        if !crew.isAlone { watchLine(of: pool, now: now) }
         openServers(for: pool, now: now, into: &actions)
     }
 

@@ -15,14 +15,22 @@ extension Switchboard {
         guard mayLend(pool), shutdown != .waitForServers else { return }
         if !pools[pool].lookups.isEmpty { serveLookups(of: pool, now: now, into: &actions) }
         if !pools[pool].replicationLine.isEmpty { openForReplication(pool, now: now, into: &actions) }
-        let oldest = pools[pool].waiting.first.flatMap { clients.id(at: $0) }.map { clients[$0].waitingSince }
-        let oldestLookup = pools[pool].lookups.first.map { lookups[$0].since }
+        if crew.isMate { return reportLine(of: pool, now: now, into: &actions) }
+        // A slow lookup is not a server that is about to be free for others.
+        var waiting = pools[pool].waiting.count + pools[pool].lookups.count + pools[pool].runningLookups
+        let first = pools[pool].waiting.first.flatMap { clients.id(at: $0) }.map { clients[$0].waitingSince }
+        let firstLookup = pools[pool].lookups.first.map { lookups[$0].since }
+        var oldest = [first, firstLookup].compactMap { $0 }.min()
+        if crew.isKeeper { addLinesElsewhere(of: pool, to: &waiting, &oldest) }
         let plan = pools[pool].settings.limits.plan(
-            pools[pool].lists, pools[pool].pace,
-            // A slow lookup is not a server that is about to be free for others.
-            waiting: pools[pool].waiting.count + pools[pool].lookups.count + pools[pool].runningLookups,
-            oldestWait: [oldest, oldestLookup].compactMap { $0 }.min(), upkeep: keepsMinimum(pool), now: now)
+            pools[pool].lists, pools[pool].pace, waiting: waiting, oldestWait: oldest,
+            upkeep: keepsMinimum(pool), now: now)
         if let again = plan.askAgain { wake(pool, at: again) }
+        if crew.isKeeper, plan.openings > 0, waiting > 0,
+            asksForSpares(of: pool, waiting, now: now, into: &actions)
+        {
+            return
+        }
         for index in 0..<plan.openings {
             let isReserve = index >= plan.openings - plan.fromReserve
             guard makeRoomInLimits(for: pool, now: now, into: &actions) else { return }
@@ -49,18 +57,20 @@ extension Switchboard {
         let perDatabase = pools[pool].settings.maxDbConnections
         let perUser = pools[pool].settings.maxUserConnections
         if perDatabase > 0, databases[database].servers >= perDatabase {
-            let evicts = hasLine(pool)
-            guard evicts, evict(now, { $0.database == database }, into: &actions) else { return false }
+            guard hasLine(pool) else { return false }
+            guard evict(now, { $0.database == database }, into: &actions) else {
+                askForRoom(for: pool, database: true, now: now, into: &actions)
+                return false
+            }
         }
         if perUser > 0, users[user].servers >= perUser {
-            let evicts = hasLine(pool)
-            guard evicts, evict(now, { $0.user == user }, into: &actions) else { return false }
+            guard hasLine(pool) else { return false }
+            guard evict(now, { $0.user == user }, into: &actions) else {
+                askForRoom(for: pool, database: false, now: now, into: &actions)
+                return false
+            }
         }
         return true
-    }
-
-    private func hasLine(_ pool: PoolID) -> Bool {
-        !pools[pool].waiting.isEmpty || pools[pool].hasSideLine
     }
 
     /// Closes the pool's own server that has been idle longest.
@@ -74,7 +84,7 @@ extension Switchboard {
         return true
     }
 
-    private mutating func evict(
+    mutating func evict(
         _ now: Instant, _ fits: (borrowing PoolRecord) -> Bool, into actions: inout ActionList
     ) -> Bool {
         var longest: (server: ServerID, since: Instant)?
@@ -95,6 +105,7 @@ extension Switchboard {
 
     /// A server went idle: if another pool's line waits for room under a shared limit, it makes room.
     mutating func yield(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
+        if crew.isMate { return yieldElsewhere(pool, now: now, into: &actions) }
         let perDatabase = pools[pool].settings.maxDbConnections
         let perUser = pools[pool].settings.maxUserConnections
         guard perDatabase > 0 || perUser > 0 else { return }
@@ -121,11 +132,10 @@ extension Switchboard {
 
     /// A fresh session record for a connection to the pool's database.
     mutating func newServer(in pool: PoolID, to endpoint: Endpoint? = nil, now: Instant) -> ServerID? {
-        connectionCount &+= 1
         parameters.hold(again: parameters.empty)
         let target = endpoint ?? nextEndpoint(of: pools[pool].database)
         let session = ServerSession(
-            number: connectionCount, pool: pool, endpoint: target, parameters: parameters.empty, now: now)
+            number: nextNumber(), pool: pool, endpoint: target, parameters: parameters.empty, now: now)
         if let server = servers.insert(session) { return server }
         parameters.letGo(parameters.empty)
         return nil
@@ -358,6 +368,7 @@ extension Switchboard {
         if others > 0, refusal.state == "57P01" { return }
         pools[pool].pace.loginFailed(now: now)
         pools[pool].failure = refusal
+        if crew.isKeeper, others == 0 { tellNews(of: pool, into: &actions) }
         if databases[pools[pool].database].entry.loadBalanceHosts == .disable {
             databases[pools[pool].database].hostCursor &+= 1
         }
@@ -370,6 +381,7 @@ extension Switchboard {
         else { return }
         // With other servers at work "too many connections" only means that the line is served by fewer.
         if others > 0, refusal.state == "53300" { return }
+        if crew.isKeeper { refuseLinesElsewhere(of: pool, refusal, into: &actions) }
         while let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
             refuse(client, refusal, now: now, into: &actions)
         }
@@ -384,6 +396,7 @@ extension Switchboard {
         }
         servers[server].login = nil
         servers[server].phase = .ready
+        let wasKnown = crew.isKeeper && knows(login.welcome, servers[server].parameters, pool)
         pools[pool].pace.loginWorked()
         pools[pool].failure = nil
         if pools[pool].welcome == nil || pools[pool].welcome?.base != servers[server].parameters {
@@ -391,6 +404,7 @@ extension Switchboard {
             if let old = pools[pool].welcome?.base { parameters.letGo(old) }
         }
         pools[pool].welcome = Welcome(fixed: login.welcome, base: servers[server].parameters)
+        if crew.isKeeper, !wasKnown { tellNews(of: pool, into: &actions) }
         greetThoseInLine(of: pool, now: now, into: &actions)
         let database = pools[pool].database
         if let query = databases[database].entry.connectQuery {
@@ -408,7 +422,7 @@ extension Switchboard {
         lendOn(server, now: now, into: &actions)
     }
 
-    private mutating func greetThoseInLine(
+    mutating func greetThoseInLine(
         of pool: PoolID, now: Instant, into actions: inout ActionList
     ) {
         var slot = pools[pool].waiting.first
@@ -523,6 +537,7 @@ extension Switchboard {
         if isSession {
             databases[pools[pool].database].servers -= 1
             users[pools[pool].user].servers -= 1
+            if crew.isMate { tellOfClosing(server, into: &actions) }
         }
         for statement in servers[server].statements.takeAll() { statements.letGo(statement) }
         forgetUnnamed(of: server)

@@ -104,6 +104,8 @@ extension Switchboard {
             case .upkeep:
                 timers.add(.upkeep, at: now + Limits.upkeepPeriod)
                 keepUp(now: now, into: &actions)
+            case .lines:
+                lookAtLines(now: now, into: &actions)
             }
         }
     }
@@ -255,10 +257,14 @@ extension Switchboard {
             return closeServer(server, because: "server lifetime over", now: now, into: &actions)
         }
         let pool = servers[server].pool
-        let isSpare = pools[pool].lists.sessions > settings.limits.minimum
+        // A mate sends home what rests too long: the keeper knows how many there are.
+        let isSpare = crew.isMate || pools[pool].lists.sessions > settings.limits.minimum
         if !settings.serverIdleTimeout.isZero, isSpare,
             now >= servers[server].restingSince + settings.serverIdleTimeout
         {
+            if crew.isMate, isMovable(server) {
+                return sendAway(server, to: .keeper, now: now, into: &actions)
+            }
             return closeServer(server, because: "server idle timeout", now: now, into: &actions)
         }
         watchRest(server, now: isSpare ? servers[server].restingSince : now)
@@ -298,7 +304,7 @@ extension Switchboard {
     private mutating func dropIfUnused(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.poolIdleTimeout
         guard !limit.isZero, pool != consolePool, pools[pool].clients == 0, pools[pool].lists.sessions == 0,
-            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, !pools[pool].hasSideLine,
+            pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty, !hasLine(pool),
             now >= pools[pool].idleSince + limit
         else { return }
         let database = pools[pool].database
@@ -323,6 +329,7 @@ extension Switchboard {
                 closeServer(server, because: "too many servers in the pool", now: now, into: &actions)
             }
         }
+        if crew.isKeeper { shed(pool, into: &actions) }
         openServers(for: pool, now: now, into: &actions)
     }
 
@@ -348,17 +355,23 @@ extension Switchboard {
         armStats(from: now)
         lastPeriodSpan = now.since(statsPeriodStart)
         statsPeriodStart = now
+        busyLastPeriod = busyNanoseconds &- busyAtPeriodStart
+        busyAtPeriodStart = busyNanoseconds
         for pool in poolIDs {
             let counters = pools[pool].counters
             pools[pool].lastPeriod = counters.since(pools[pool].atPeriodStart)
             pools[pool].atPeriodStart = counters
         }
+        if crew.isMate { return tellOfPeriod(into: &actions) }
+        lastPeriodElsewhere = periodElsewhere
+        periodElsewhere = PoolCounters()
         if snapshot.global.logStats { log(.log, ByteString(statsText), into: &actions) }
     }
 
-    /// The averages of the last whole period, as the log and the service manager are told.
+    /// The averages of the last whole period, as the log and the service manager are told. What other workers
+    /// did is told by them at the end of theirs: it may stand in the next period's, but is never lost.
     public var statsText: String {
-        var sum = PoolCounters()
+        var sum = lastPeriodElsewhere
         for pool in poolIDs { sum.add(pools[pool].lastPeriod) }
         let seconds = max(1, lastPeriodSpan.wholeSeconds)
         let per = { (count: UInt64) in count / UInt64(seconds) }

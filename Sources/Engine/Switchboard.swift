@@ -1,4 +1,4 @@
-import Auth
+public import Auth
 public import Config
 import Pool
 public import Primitives
@@ -12,12 +12,14 @@ public import Session
 ///
 /// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
 /// `+Replies`, `+Replication`, `+Suspend`, `+Checkout`, `+Servers`, `+Cancel`, `+Peers`, `+Timers`,
-/// `+Control`, `+Log`.
+/// `+Control`, `+Log`; and what several workers say to each other: `+Crew`, `+Loans`, `+Parcels`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
+    public let crew: Crew
     var entropy: any Entropy
-    let instance: InstanceSecret
+    /// Of all workers of the process.
+    public let instance: InstanceSecret
     var scramCache = ScramKeyCache()
     /// Keys of passwords as clients typed them, right or wrong: those must not push the others out.
     var typedKeys = ScramKeyCache(capacity: 256)
@@ -82,23 +84,59 @@ public struct Switchboard: ~Copyable {
     public internal(set) var lastPeriodSpan = TimeSpan.zero
     let hashSeed: UInt64
 
+    // With several workers only.
+    /// Pools with a line, here or, at the keeper, elsewhere; `.lines` is among the timers while there are
+    /// any.
+    var watchedPools: [PoolID] = []
+    var hasLineTimer = false
+    /// Counts what makes servers obsolete; at a mate, what it has heard of.
+    var era: UInt64 = 0
+    /// At the keeper: connections that mates have, by worker, and clients that count as one of
+    /// `max_client_conn` on all workers.
+    var connectionsElsewhere: [Int]
+    var guests = 0
+    /// At the keeper: servers that mates have.
+    var lentServers = 0
+    /// At the keeper: what other workers have said of their last periods, since ours ended and before.
+    var periodElsewhere = PoolCounters()
+    var lastPeriodElsewhere = PoolCounters()
+    var roomWanted: [RoomWanted] = []
+    var roomTurn = 0
+    var letterMessages: [LetterMessage] = []
+    /// Processor time of this worker's thread, as the driver last noted it; when this period began; in the
+    /// last whole period.
+    public var busyNanoseconds: UInt64 = 0
+    var busyAtPeriodStart: UInt64 = 0
+    var busyLastPeriod: UInt64 = 0
+    public internal(set) var lettersSent: UInt64 = 0
+    public internal(set) var lettersReceived: UInt64 = 0
+
+    /// For those who make several and need not know what it is.
+    public typealias Instance = InstanceSecret
+
     struct PoolName: Hashable {
         var database: DatabaseID
         var user: UserID
     }
 
-    public init(snapshot: Snapshot, process: ProcessFacts, entropy: any Entropy, now: Instant) {
+    /// `instance` must be the same in all workers of a process; it is made here when there is only one.
+    public init(
+        snapshot: Snapshot, process: ProcessFacts, entropy: any Entropy, crew: Crew = .alone,
+        instance: InstanceSecret? = nil, now: Instant
+    ) {
         self.snapshot = snapshot
         self.process = process
+        self.crew = crew
         var entropy = entropy
         let seed = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         hashSeed = seed
-        instance = InstanceSecret.random(&entropy)
+        self.instance = instance ?? InstanceSecret.random(&entropy)
         self.entropy = entropy
         databaseNames = ByteMap(seed: seed)
         userNames = ByteMap(seed: seed)
         parameters = ParameterTable(extra: snapshot.global.trackExtraParameters, seed: seed)
-        statements = StatementTable(seed: seed)
+        statements = StatementTable(seed: seed, isShared: !crew.isAlone)
+        connectionsElsewhere = crew.isKeeper ? Array(repeating: 0, count: crew.count) : []
         statsPeriodStart = now
         adopt(snapshot, now: now)
         addConsole(now: now)
@@ -123,10 +161,9 @@ public struct Switchboard: ~Copyable {
     public mutating func accepted(
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
     ) -> ClientID? {
-        connectionCount &+= 1
         parameters.hold(again: parameters.empty)
         let session = ClientSession(
-            number: connectionCount, peer: peer, local: local, parameters: parameters.empty, now: now)
+            number: nextNumber(), peer: peer, local: local, parameters: parameters.empty, now: now)
         guard let client = clients.insert(session) else {
             parameters.letGo(parameters.empty)
             return nil
@@ -228,7 +265,14 @@ public struct Switchboard: ~Copyable {
     public var nextDeadline: Instant? { timers.next }
 
     /// The console has something to do: `Console.serve` is to be called after this event.
-    public var hasConsoleWork: Bool { !consoleMessages.isEmpty || !consoleNews.isEmpty }
+    public var hasConsoleWork: Bool {
+        !consoleMessages.isEmpty || !consoleNews.isEmpty || !letterMessages.isEmpty
+    }
+
+    public mutating func takeLetterMessages() -> [LetterMessage] {
+        defer { letterMessages.removeAll() }
+        return letterMessages
+    }
 
     public mutating func takeConsoleMessages() -> [ConsoleMessage] {
         defer { consoleMessages.removeAll() }
@@ -238,6 +282,13 @@ public struct Switchboard: ~Copyable {
     public mutating func takeConsoleNews() -> [ConsoleNews] {
         defer { consoleNews.removeAll() }
         return consoleNews
+    }
+
+    /// Connections are numbered over all workers: each has every so-manieth number.
+    mutating func nextNumber() -> UInt64 {
+        connectionCount &+= 1
+        return crew.isAlone
+            ? connectionCount : (connectionCount &- 1) &* UInt64(crew.count) &+ UInt64(crew.me.index) &+ 1
     }
 
     // MARK: Holding links back

@@ -17,6 +17,11 @@ package struct Signals: ~Copyable {
         self.socket = socket
     }
 
+    private init(_ socket: consuming Socket) { self.socket = socket }
+
+    /// For a thread that leaves them to another: no signal ever comes.
+    package static var none: Signals { Signals(Socket(owning: -1)) }
+
     package var descriptor: Int32 { socket.descriptor }
 
     /// The next signal that came, or `nil` when all have been read.

@@ -315,6 +315,7 @@ final class Rig {
             case .stopListening: break
             case .reload(let client): reloads.append(client)
             case .exit: hasExited = true
+            case .post, .part, .adopt: break  // there is one worker
             }
         }
     }
@@ -334,7 +335,7 @@ final class Rig {
         case .close(let link): return "close \(name(link))"
         case .drop(let link): return "drop \(name(link))"
         case .log(_, let range): return "log " + ByteString(list.scratch.view(range)).bytes.shown
-        case .stopListening, .reload, .exit: return "\(action)"
+        case .stopListening, .reload, .exit, .post, .part, .adopt: return "\(action)"
         }
     }
 }

@@ -41,6 +41,8 @@ public struct ServerLists {
     private var active = MemberList()
     private var testing = MemberList()
     private var cancelling = MemberList()
+    /// Sessions that other workers have, or that are on their way to them or back.
+    public var lent = 0
 
     public init() {}
 
@@ -55,7 +57,10 @@ public struct ServerLists {
     }
 
     /// Sessions with PostgreSQL, present and coming; what `pool_size` counts.
-    public var sessions: Int { opening.count + idle.count + active.count + testing.count }
+    public var sessions: Int { here + lent }
+
+    /// Of these, the ones this worker has.
+    public var here: Int { opening.count + idle.count + active.count + testing.count }
 
     /// Puts a server into a list, out of the one it was in; `nil` takes it out of the pool. The only way a
     /// server's state changes.

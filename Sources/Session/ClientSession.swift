@@ -57,6 +57,8 @@ public struct ClientSession: ~Copyable {
     public var statements: ClientStatements?
     public var unnamed = UnnamedStatement()
 
+    /// It counts as one of `max_client_conn`; only with several workers, where the keeper must be asked.
+    public var isGuest = false
     public var consoleRights = ConsoleRights.stats
     /// The socket's send queue holds bytes for this client.
     public var isCongested = false
@@ -169,6 +171,8 @@ public final class ClientLogin {
     public var replication: Replication?
     public var sslAsked = false
     public var gssAsked = false
+    /// The keeper has been asked about this client and has not answered yet.
+    public var isAskedFor = false
     /// The console lets it in without a password.
     public var isConsoleOwner = false
     public init() {}

@@ -102,6 +102,12 @@ public struct ServerStatements: ~Copyable {
         return confirmed
     }
 
+    /// Nothing about them is in doubt.
+    public var isSettled: Bool { closing.isEmpty && entries.allSatisfy(\.confirmed) }
+
+    /// Every statement, least recently used first.
+    public var inOrderOfUse: [UInt32] { entries.sorted { $0.lastUse < $1.lastUse }.map { $0.statement } }
+
     /// Every statement, for letting go of them when the server goes.
     public mutating func takeAll() -> [UInt32] {
         let all = entries.map { $0.statement }

@@ -1,3 +1,4 @@
+import Crypto
 public import Primitives
 import Wire
 
@@ -7,8 +8,16 @@ public struct StatementTable: ~Copyable {
     private var definitions: Interner
     private var serials: [UInt32] = []
     private var lastSerial: UInt32 = 0
+    /// With several workers a server goes from one table to another, so a name must mean the same everywhere:
+    /// it is made from the definition. Nobody can find two with one name: half of SHA-256 stands in it.
+    private let isShared: Bool
+    private var digests: [ByteString] = []
+    private static var digestBytes: Int { 20 }
 
-    public init(seed: UInt64) { definitions = Interner(seed: seed) }
+    public init(seed: UInt64, isShared: Bool = false) {
+        definitions = Interner(seed: seed)
+        self.isShared = isShared
+    }
 
     public var count: Int { definitions.count }
 
@@ -25,8 +34,18 @@ public struct StatementTable: ~Copyable {
         if definitions.count > before {
             lastSerial &+= 1
             serials[Int(number)] = lastSerial
+            if isShared { name(definition, at: Int(number)) }
         }
         return number
+    }
+
+    private mutating func name(_ definition: ByteView, at place: Int) {
+        while digests.count <= place { digests.append("") }
+        let digits = Array("0123456789abcdef".utf8)
+        digests[place] = SHA256.hash(definition).withView { digest in
+            let bytes = digest.slice(0, Self.digestBytes).rawBuffer
+            return ByteString(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+        }
     }
 
     public mutating func hold(again statement: UInt32) { definitions.hold(again: statement) }
@@ -40,11 +59,16 @@ public struct StatementTable: ~Copyable {
     /// Its name on every server: PgBouncer's form, because people look for it in `pg_prepared_statements`.
     public func writeName(_ statement: UInt32, into buffer: inout ByteBuffer) {
         buffer.append("PGBOUNCER_")
-        buffer.append(decimal: serials[Int(statement)])
+        if isShared {
+            buffer.append(digests[Int(statement)])
+        } else {
+            buffer.append(decimal: serials[Int(statement)])
+        }
     }
 
     public func name(_ statement: UInt32) -> ByteString {
-        ByteString("PGBOUNCER_\(serials[Int(statement)])")
+        if isShared { return ByteString("PGBOUNCER_").appending(digests[Int(statement)]) }
+        return ByteString("PGBOUNCER_\(serials[Int(statement)])")
     }
 
     /// A Parse that prepares it: under its name, or as the unnamed statement.

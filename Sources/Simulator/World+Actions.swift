@@ -32,6 +32,7 @@ extension World {
             case .stopListening: break
             case .reload(let client): followUps.append(.reload(client))
             case .exit: hasExited = true
+            case .post, .part, .adopt: break  // there is one worker
             }
         }
     }

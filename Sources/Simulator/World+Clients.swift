@@ -78,9 +78,8 @@ extension World {
         for (text, option) in Permitted.timeouts where refusal.hasPrefix(text) {
             let span = UInt64(scenario[option]) * 1000
             if clock < client.connectedAt + span {
-                found(
-                    "O9 client \(client.number) was told \(text) \(clock - client.connectedAt) us after it came"
-                )
+                let age = clock - client.connectedAt
+                found("O9 client \(client.number) was told \(text) \(age) us after it came")
             }
         }
     }

@@ -120,7 +120,7 @@ extension World {
         for name: ByteString in ["one", "two"] {
             guard let database = engine.database(named: name) else { continue }
             tell { engine, now, actions in
-                engine.setDisabled(database, false)
+                engine.setDisabled(database, false, into: &actions)
                 engine.resume(database, now: now, into: &actions)
             }
         }

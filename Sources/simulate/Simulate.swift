@@ -42,7 +42,7 @@ struct Simulate {
             return 2
         }
         #if MUTANTS
-            if flags.contains("--mutants") { return Mutants(seeds: seeds, only: only).run() }
+            if flags.contains("--mutants") { return Mutants(limit: seeds, only: only).run() }
             if let mutant { Mutants.choose(mutant) }
         #else
             if flags.contains("--mutants") || mutant != nil || only != 0 {

@@ -36,7 +36,9 @@ async def victim(c):
         waiting.cancel()
     if answer.errors and answer.errors[0].get("C") == "57014":
         c.findings.tally["cancelled"] += 1
-        c.must(not answer.rows and answer.kinds.endswith("EZ") and answer.status == "I", "one error", answer)
+        # PostgreSQL looks for a cancel behind the row, too, before it says that the query is complete.
+        hit = answer.rows in ([], [[token]]) and answer.kinds.endswith("EZ") and answer.status == "I"
+        c.must(hit, "one error, behind the row at most", answer)
     else:
         c.clean(answer)
         c.must(answer.rows == [[token]], "the row", answer)

@@ -121,4 +121,5 @@ let settingCases: [SettingCase] = [
     SettingCase("unix_socket_mode", .restart, "0700", shown: "448", bad: "rwx"),
     SettingCase("user", .restart, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("verbose", .now, "2", shown: "2", bad: "11"),
+    SettingCase("workers", .restart, "AUTO", shown: "auto", bad: "65"),
 ]

@@ -21,7 +21,7 @@ import Testing
                 "pkt_buf",
                 "resolv_conf", "so_reuseport", "track_extra_parameters", "unix_socket_dir",
                 "unix_socket_group",
-                "unix_socket_mode", "user",
+                "unix_socket_mode", "user", "workers",
             ])
     }
 

@@ -151,6 +151,13 @@ enum Expected {
             ]
         ),
         (
+            "SHOW WORKERS",
+            [
+                "worker:23", "clients:23", "servers:23", "queue:23", "busy:23", "letters_sent:20",
+                "letters_received:20",
+            ]
+        ),
+        (
             "SHOW DNS_ZONES",
             [
                 "zonename:25", "serial:20", "count:23",

@@ -143,6 +143,7 @@ final class Stage {
             case .stopListening: stoppedListening = true
             case .reload(let client): reloads.append(client)
             case .exit: isExiting = true
+            case .post, .part, .adopt: break  // there is one worker
             }
         }
         actions.removeAll()

@@ -46,6 +46,15 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
         return used
     }
 
+    mutating func letterArrived(
+        _ letter: Letter, from worker: WorkerID, now: Instant, into actions: inout ActionList
+    ) {
+        notes.append("letter from \(worker.index)")
+        obey(&actions)
+    }
+
+    mutating func workerForNewClient() -> WorkerID? { nil }
+
     mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
         notes.append("ended \(end)")
         if case .client(let id) = link { clients.remove(id) }

@@ -78,10 +78,10 @@ import Testing
     @Test func whatIsPausedOrDisabledIsKept() {
         let bench = Self.bench()
         guard let database = bench.board.database(named: "other") else { return }
-        bench.tell { board, _, _ in board.setDisabled(database, true) }
+        bench.tell { $0.setDisabled(database, true, into: &$2) }
         bench.pass(.seconds(1000))
         #expect(bench.board.database(named: "other") != nil)
-        bench.tell { board, _, _ in board.setDisabled(database, false) }
+        bench.tell { $0.setDisabled(database, false, into: &$2) }
         bench.pass(.seconds(1))
         #expect(bench.board.database(named: "other") == nil)
         bench.finish()

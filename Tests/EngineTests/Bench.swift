@@ -491,6 +491,7 @@ final class Bench {
             case .stopListening(let scope): told.append("stopListening \(scope)")
             case .reload: told.append("reload")
             case .exit: told.append("exit")
+            case .post, .part, .adopt: told.append("a letter, though there is one worker")
             }
         }
     }

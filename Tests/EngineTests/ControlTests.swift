@@ -143,12 +143,12 @@ import Testing
     @Test func disabledDatabasesTakeNoNewClients() {
         let bench = Bench.withServer()
         guard let database = database(bench) else { return }
-        bench.tell { board, _, _ in board.setDisabled(database, true) }
+        bench.tell { board, _, list in board.setDisabled(database, true, into: &list) }
         bench.connect("B")
         #expect(bench.got("B") == ["E(FATAL 08P01 database \"db\" is disabled)", "closed"])
         bench.say("A", query("a"))
         #expect(bench.state("A") == "active S1")
-        bench.tell { board, _, _ in board.setDisabled(database, false) }
+        bench.tell { board, _, list in board.setDisabled(database, false, into: &list) }
         bench.connect("B")
         #expect(bench.state("B") == "idle")
         bench.finish()

@@ -468,8 +468,10 @@ import Testing
         #expect(bench.got("B") == Self.configuration)
         bench.connect("C", user: "x", database: "pgbouncer")
         #expect(bench.got("C") == Self.configuration)
-        bench.tell { board, _, _ in
-            if let database = board.database(named: "authdb") { board.setDisabled(database, true) }
+        bench.tell { board, _, list in
+            if let database = board.database(named: "authdb") {
+                board.setDisabled(database, true, into: &list)
+            }
         }
         bench.connect("D", user: "x", database: "off")
         #expect(

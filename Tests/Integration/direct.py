@@ -227,7 +227,7 @@ def permitted(direct, pooled):
 
 
 def _is_same_error(one, other):
-    said = re.sub(r'"PGBOUNCER_\d+"', '"…"', other["M"])
+    said = re.sub(r'"PGBOUNCER_[0-9a-f]+"', '"…"', other["M"])
     if said != other["M"]:
         return other | {"M": said} == one | {"M": re.sub(r'statement "[^"]*"', 'statement "…"', one["M"])}
     if other["C"] == "42P05":

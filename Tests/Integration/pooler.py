@@ -57,6 +57,8 @@ class Pooler:
             "default_pool_size": 5,
             "logfile": self.folder / "pooler.log",
             "pidfile": self.folder / "pooler.pid",
+            # So that every test can be run with several threads, too.
+            "workers": os.environ.get("PGLIDO_WORKERS"),
             "ignore_startup_parameters": "extra_float_digits",
             "server_login_retry": 1,
             **(settings or {}),

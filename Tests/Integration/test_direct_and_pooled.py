@@ -19,15 +19,12 @@ KNOWN = {
     "malformed:flush with a payload": "a Flush is taken for one whatever it carries; PostgreSQL says 08P01",
     "simple:terminate": "Terminate behind a Query in one write: the answer is dropped, PostgreSQL sends it first",
     ("transaction", "others:deallocate in a string of several"): "DEALLOCATE of a name among other statements fails",
-    ("transaction", "transactions:failed, parse of a taken name with a text that is allowed"):
-        "ParseComplete instead of 42P05 for COMMIT or ROLLBACK under a taken name in a failed transaction",
     ("transaction", "copy:in, close of a known statement instead of data"): "the Close is swallowed, the COPY succeeds",
 }
 
 # The same in random scripts, by what is reported; the strict scripts above tell when a line has to go.
 KNOWN_IN_RANDOM = re.compile(
     r"directly E .*type 0x43 during COPY.*pooled C "  # a Close swallowed behind a COPY IN
-    r"|directly E .*'42P05'.*pooled 1 "  # COMMIT or ROLLBACK under a taken name in a failed transaction
 )
 
 

@@ -115,6 +115,8 @@ def test_first_come_first_served(lone):
     for number, waiter in enumerate(waiters, start=1):
         waiter.send(query("select clock_timestamp()"))
         eventually(lambda n=number: lone.pool()["cl_waiting"] == n, "the client stands in line", every=0.05)
+        # Over several workers the order is exact between clients that come further apart than a few milliseconds.
+        time.sleep(0.02)
     owner.query("commit")
     moments = [rows(waiter.read_until())[0][0] for waiter in waiters]
     assert moments == sorted(moments)
@@ -126,6 +128,8 @@ def test_newcomer_does_not_overtake(lone):
     owner.query("begin")
     waiter.send(query("select clock_timestamp()"))
     eventually(lambda: lone.pool()["cl_waiting"] == 1, "the waiter stands in line")
+    # Over several workers the order is exact to a few milliseconds.
+    time.sleep(0.02)
     owner.query("commit")
     mine = owner.value("select clock_timestamp()")
     assert rows(waiter.read_until())[0][0] < mine
@@ -216,6 +220,8 @@ def test_servers_open_as_needed(make_pooler, database):
     clients = [pooler.wire() for _ in range(6)]
     for client in clients:
         client.query("select 1")
+        # A server that has just worked for one worker is not taken away for another.
+        time.sleep(0.005)
     assert database.backends() == 1
     for client in clients[:3]:
         client.query("begin")

@@ -12,15 +12,15 @@ from machine import as_owner, give_to_owner, postgres_program
 from waiting import eventually
 
 
-@pytest.fixture
-def pooler(make_pooler, backend, database):
+@pytest.fixture(params=[1, 2], ids=["alone", "two workers"])
+def pooler(request, make_pooler, backend, database):
     """A transaction pool over the worker's database; older programs name the database `replication`."""
     return make_pooler(
         databases={
             "app": backend, "replication": backend, "tight": backend + " pool_size=1",
             "*": f"host=127.0.0.1 port={database.port}",
         },
-        pool_mode="transaction",
+        pool_mode="transaction", workers=request.param,
     )
 
 

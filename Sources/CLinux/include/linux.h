@@ -201,3 +201,19 @@ size_t linux_syslog_time(int64_t seconds, char *room, size_t count);
 // A datagram socket on a path ('@' means abstract), as for /dev/log and NOTIFY_SOCKET; never blocks.
 long linux_datagram_socket(const char *path);
 _Noreturn void linux_exit(int status);
+
+// Threads (threads.c).
+void *linux_mutex_create(void);
+void linux_mutex_destroy(void *mutex);
+void linux_mutex_lock(void *mutex);
+void linux_mutex_unlock(void *mutex);
+// 0 or a negated errno.
+long linux_thread_start(uint64_t *thread, const char *name, void (*body)(void *), void *context);
+void linux_thread_join(uint64_t thread);
+// Processor time of the calling thread.
+uint64_t linux_thread_nanoseconds(void);
+// Processors this process may use.
+int linux_processors(void);
+// An eventfd's count, up by one or taken down to zero.
+void linux_ring(int fd);
+void linux_hush(int fd);

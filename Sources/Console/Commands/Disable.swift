@@ -14,7 +14,7 @@ struct Disable: OrderCommand {
         switch call.database("disable", on: &switchboard, into: &actions) {
         case .failure(let error): return .failed(error.refusal)
         case .success(let database):
-            switchboard.setDisabled(database, true)
+            switchboard.setDisabled(database, true, into: &actions)
             return .done("DISABLE")
         }
     }

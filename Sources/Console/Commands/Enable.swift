@@ -14,7 +14,7 @@ struct Enable: OrderCommand {
         switch call.database("enable", registering: false, on: &switchboard, into: &actions) {
         case .failure(let error): return .failed(error.refusal)
         case .success(let database):
-            switchboard.setDisabled(database, false)
+            switchboard.setDisabled(database, false, into: &actions)
             return .done("ENABLE")
         }
     }

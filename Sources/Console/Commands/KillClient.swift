@@ -10,17 +10,26 @@ struct KillClient: OrderCommand {
     static func run(_ call: inout Call, on switchboard: inout Switchboard, into actions: inout ActionList)
         -> Outcome
     {
-        let digits = call.argument.bytes.prefix { (0x30...0x39).contains($0) }
+        let digits = digits(call.argument)
         guard !digits.isEmpty else { return .failed("invalid client pointer supplied") }
-        // More digits than a number of ours can have: nobody.
-        guard let number = UInt64(String(decoding: digits, as: UTF8.self)),
-            let client = find(number, in: switchboard)
-        else { return .failed("client not found") }
+        if call.isKilledElsewhere { return .done("KILL_CLIENT") }
+        guard let number = number(call.argument), let client = find(number, in: switchboard) else {
+            return .failed("client not found")
+        }
         switchboard.kill(client, now: call.now, into: &actions)
         return .done("KILL_CLIENT")
     }
 
-    private static func find(_ number: UInt64, in switchboard: borrowing Switchboard) -> ClientID? {
+    private static func digits(_ argument: ByteString) -> ArraySlice<UInt8> {
+        argument.bytes.prefix { (0x30...0x39).contains($0) }
+    }
+
+    /// More digits than a number of ours can have: nobody's.
+    static func number(_ argument: ByteString) -> UInt64? {
+        UInt64(String(decoding: digits(argument), as: UTF8.self))
+    }
+
+    static func find(_ number: UInt64, in switchboard: borrowing Switchboard) -> ClientID? {
         for client in switchboard.clientIDs where switchboard.clients[client].number == number {
             switch switchboard.clients[client].phase {
             case .startup, .authenticating: return nil

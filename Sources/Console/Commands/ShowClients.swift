@@ -6,6 +6,7 @@ struct ShowClients: ShowCommand {
     static let words = "SHOW CLIENTS"
     static let doc = "One row a client that is logged in, pool by pool."
     static let columns = SocketColumns.plain
+    static let asksAll = true
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [SocketReport] {
         let members = switchboard.clientsByPool()

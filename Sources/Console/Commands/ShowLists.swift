@@ -11,6 +11,24 @@ struct ShowLists: ShowCommand {
         .int4("items", "How many there are") { $0.items },
     ]
 
+    static let asksAll = true
+    private static let ofLinks: Set<ByteString> = [
+        "free_clients", "used_clients", "login_clients", "free_servers", "used_servers",
+    ]
+
+    /// What is the same everywhere is counted here; the rest is added up.
+    static func merged(
+        _ own: [Row], _ shares: [any Sendable], _ switchboard: borrowing Switchboard
+    ) -> [Row] {
+        own.map { row in
+            guard ofLinks.contains(row.list) else { return row }
+            let more = shares.reduce(0) { sum, share in
+                sum + (share as? [Row] ?? []).reduce(0) { $0 + ($1.list == row.list ? $1.items : 0) }
+            }
+            return (row.list, row.items + more)
+        }
+    }
+
     static func rows(
         _ switchboard: borrowing Switchboard, at moment: Moment
     ) -> [(list: ByteString, items: Int)] {

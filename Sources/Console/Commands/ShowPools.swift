@@ -14,6 +14,7 @@ struct PoolReport {
     var waitingCancels = 0
     var servers: [ServerListing: Int] = [:]
     var longestWait = TimeSpan.zero
+    var label: PoolLabel { PoolLabel(database: database, user: user) }
     let mode: PoolMode
     let loadBalance: ByteString?
 }
@@ -52,6 +53,27 @@ struct ShowPools: ShowCommand {
             $0.loadBalance
         },
     ]
+
+    static let asksAll = true
+
+    static func merged(
+        _ own: [PoolReport], _ shares: [any Sendable], _ switchboard: borrowing Switchboard
+    ) -> [PoolReport] {
+        var all = own
+        var places: [PoolLabel: Int] = [:]
+        for (place, report) in all.enumerated() { places[report.label] = place }
+        for report in shares.flatMap({ $0 as? [PoolReport] ?? [] }) {
+            guard let place = places[report.label] else { continue }
+            // Our own count has every client in it, those in line elsewhere, too.
+            all[place].activeClients = max(0, all[place].activeClients - report.waitingClients)
+            all[place].waitingClients += report.waitingClients
+            all[place].activeCancels += report.activeCancels
+            all[place].waitingCancels += report.waitingCancels
+            all[place].servers.merge(report.servers, uniquingKeysWith: +)
+            all[place].longestWait = max(all[place].longestWait, report.longestWait)
+        }
+        return all
+    }
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [PoolReport] {
         var reports = switchboard.poolsInOrder().map { pool, database, user in

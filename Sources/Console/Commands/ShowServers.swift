@@ -6,6 +6,7 @@ struct ShowServers: ShowCommand {
     static let words = "SHOW SERVERS"
     static let doc = "One row a server connection, pool by pool."
     static let columns = SocketColumns.plain
+    static let asksAll = true
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [SocketReport] {
         let members = switchboard.serversByPool()

@@ -6,6 +6,7 @@ struct ShowSockets: ShowCommand {
     static let words = "SHOW SOCKETS"
     static let doc = "Clients and servers in one table, with what their buffers hold."
     static let columns = SocketColumns.withBuffers
+    static let asksAll = true
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [SocketReport] {
         let clients = switchboard.clientsByPool()
@@ -43,6 +44,7 @@ struct ShowActiveSockets: ShowCommand {
     static let words = "SHOW ACTIVE_SOCKETS"
     static let doc = "As SHOW SOCKETS, only connections in the middle of a message."
     static let columns = SocketColumns.withBuffers
+    static let asksAll = true
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [SocketReport] {
         ShowSockets.rows(switchboard, at: moment).filter { $0.restBytes > 0 }

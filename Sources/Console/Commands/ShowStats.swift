@@ -7,9 +7,27 @@ struct StatsReport {
     let database: ByteString
     let total: PoolCounters
     let average: PoolCounters
+    /// What these were made of.
+    private let sum: PoolCounters
+    private let lastPeriod: PoolCounters
+    private let span: TimeSpan
+
+    /// Several workers' counters of one database together; each looks back on its own last period.
+    func adding(_ others: [StatsReport]) -> StatsReport {
+        var sum = sum
+        var period = lastPeriod
+        for other in others {
+            sum.add(other.sum)
+            period.add(other.lastPeriod)
+        }
+        return StatsReport(database: database, sum: sum, lastPeriod: period, span: span)
+    }
 
     init(database: ByteString, sum: PoolCounters, lastPeriod: PoolCounters, span: TimeSpan) {
         self.database = database
+        self.sum = sum
+        self.lastPeriod = lastPeriod
+        self.span = span
         var total = sum
         total.transactionTime /= 1000
         total.queryTime /= 1000
@@ -39,6 +57,18 @@ struct StatsReport {
         }
         if period.queries > 0 { average.queryTime = period.queryTime / 1000 / period.queries }
         return average
+    }
+}
+
+extension ShowCommand where Row == StatsReport {
+    static var asksAll: Bool { true }
+
+    /// The keeper has every pool, so its databases are all there are.
+    static func merged(
+        _ own: [StatsReport], _ shares: [any Sendable], _ switchboard: borrowing Switchboard
+    ) -> [StatsReport] {
+        let others = shares.flatMap { $0 as? [StatsReport] ?? [] }
+        return own.map { report in report.adding(others.filter { $0.database == report.database }) }
     }
 }
 
@@ -189,8 +219,21 @@ struct ShowTotals: ShowCommand {
     static func rows(
         _ switchboard: borrowing Switchboard, at moment: Moment
     ) -> [(name: ByteString, value: UInt64)] {
-        let report = switchboard.statsOfAll()
-        return StatsColumn.all.map { (ByteString("total_" + $0.row), $0.counter(report.total)) }
+        rows(of: switchboard.statsOfAll())
+    }
+
+    static let asksAll = true
+    static func share(_ switchboard: borrowing Switchboard, at moment: Moment) -> any Sendable {
+        switchboard.statsOfAll()
+    }
+    static func merged(
+        _ own: [Row], _ shares: [any Sendable], _ switchboard: borrowing Switchboard
+    ) -> [Row] {
+        rows(of: switchboard.statsOfAll().adding(shares.compactMap { $0 as? StatsReport }))
+    }
+
+    private static func rows(of report: StatsReport) -> [Row] {
+        StatsColumn.all.map { (ByteString("total_" + $0.row), $0.counter(report.total)) }
             + StatsColumn.all.map { (ByteString("avg_" + $0.row), $0.counter(report.average)) }
     }
 }

@@ -91,8 +91,9 @@ extension Switchboard {
             connectTime: moment.clock.text(clients[client].connectedAt),
             requestTime: moment.clock.text(clients[client].requestAt),
             wait: since == .zero ? .zero : moment.now.since(since), isRetiring: false,
-            pointer: ByteString("0x" + Self.pointer(.client(client))),
-            link: ByteString(clients[client].server.map { "0x" + Self.pointer(.server($0)) } ?? ""),
+            pointer: ByteString("0x" + Self.pointer(.client(client), of: crew.me)),
+            link: ByteString(
+                clients[client].server.map { "0x" + Self.pointer(.server($0), of: crew.me) } ?? ""),
             processID: Int(peer.processID), applicationName: applicationName(clients[client].parameters),
             statements: clients[client].statements?.count ?? 0, number: clients[client].number,
             restBytes: clients[client].restBytes)
@@ -116,8 +117,9 @@ extension Switchboard {
             connectTime: moment.clock.text(servers[server].openedAt),
             requestTime: moment.clock.text(servers[server].requestAt), wait: .zero,
             isRetiring: servers[server].retirement != nil,
-            pointer: ByteString("0x" + Self.pointer(.server(server))),
-            link: ByteString(servers[server].client.map { "0x" + Self.pointer(.client($0)) } ?? ""),
+            pointer: ByteString("0x" + Self.pointer(.server(server), of: crew.me)),
+            link: ByteString(
+                servers[server].client.map { "0x" + Self.pointer(.client($0), of: crew.me) } ?? ""),
             processID: fromSocket > 0 ? fromSocket : Int(servers[server].processID),
             applicationName: applicationName(servers[server].parameters),
             statements: servers[server].statements.count, number: servers[server].number,

@@ -1,0 +1,129 @@
+import CLinux
+import Engine
+import EventLoop
+import Primitives
+
+/// What one thread puts into another's mailbox.
+enum Mail: Sendable {
+    /// With a socket, or -1 for none. The socket is the receiver's from here on.
+    case letter(Letter, from: WorkerID, Int32)
+    /// A reload has changed these.
+    case settings(ProcessSettings)
+    /// The process ends.
+    case stop
+}
+
+/// The mailboxes of all workers, and which of them is ours.
+struct PostOffice: Sendable {
+    let me: WorkerID
+    let mailboxes: [Mailbox<Mail>]
+    var mine: Mailbox<Mail> { mailboxes[Int(me.index)] }
+}
+
+/// A socket on its way from a letter to the link it belongs to.
+struct Arrival {
+    var descriptor: Int32 = -1
+    var link: LinkID?
+}
+
+extension Worker where Engine: ~Copyable {
+    // MARK: Sending
+
+    /// Notes a letter; it leaves when the list that brought it has been carried out.
+    mutating func put(_ letter: Letter, _ descriptor: Int32, to worker: WorkerID) {
+        guard let office else { return }
+        outbox[Int(worker.index)].append(.letter(letter, from: office.me, descriptor))
+        guard !hasMail else { return }
+        hasMail = true
+        followUps.append(FollowUp(kind: .mail, link: 0))
+    }
+
+    /// Puts everything into the mailboxes; what one does not take is tried again.
+    mutating func sendMail() {
+        guard let office else { return }
+        hasMail = false
+        for place in outbox.indices where !outbox[place].isEmpty {
+            let taken = office.mailboxes[place].put(outbox[place])
+            outbox[place].removeFirst(taken)
+            if !outbox[place].isEmpty { hasMail = true }
+        }
+        if hasMail { followUps.append(FollowUp(kind: .mail, link: 0)) }
+    }
+
+    /// A link leaves with a letter: its socket, and nothing else, because nothing is owed or kept.
+    mutating func part(_ link: LinkID, _ letter: Letter, to worker: WorkerID) {
+        guard let place = connection(link) else { return put(letter, -1, to: worker) }
+        let descriptor = place.pointee.descriptor
+        let flags = place.pointee.flags
+        let owed = place.pointee.owed
+        vacate(link, place)
+        place.pointee.descriptor = -1
+        place.pointee.owed = nil
+        if !flags.meets(.forgotten) { poller.remove(descriptor) }
+        guard owed != nil || flags.meets(.broken) else { return put(letter, descriptor, to: worker) }
+        // It is broken, or does not take what it was sent: the other worker finds it closed.
+        if let owed { blocks.give(owed) }
+        _ = linux_close(descriptor)
+        put(letter, -1, to: worker)
+    }
+
+    mutating func tellMates(_ settings: ProcessSettings) {
+        guard let office, office.me == .keeper else { return }
+        for place in outbox.indices.dropFirst() { outbox[place].append(.settings(settings)) }
+        guard !hasMail else { return }
+        hasMail = true
+        followUps.append(FollowUp(kind: .mail, link: 0))
+    }
+
+    // MARK: Receiving
+
+    mutating func takeMail() {
+        guard let office else { return }
+        for mail in office.mine.take() {
+            switch mail {
+            case .letter(let letter, let sender, let descriptor): read(letter, from: sender, descriptor)
+            case .settings(let settings): adopt(settings)
+            case .stop: isExiting = true
+            }
+            if isExiting { return }
+        }
+    }
+
+    private mutating func read(_ letter: Letter, from sender: WorkerID, _ descriptor: Int32) {
+        arrival = Arrival(descriptor: descriptor)
+        actions.removeAll()
+        engine.letterArrived(letter, from: sender, now: now, into: &actions)
+        carryOut()
+        let link = arrival.link
+        if arrival.descriptor >= 0 { _ = linux_close(arrival.descriptor) }
+        arrival = Arrival()
+        if case .client(let parcel) = letter, !parcel.bytes.isEmpty, let link, let place = connection(link) {
+            parcel.bytes.withView { bytes in
+                let block = blocks.take(bytes.count)
+                block.append(bytes)
+                place.pointee.kept = block
+            }
+            place.pointee.flags.insert(.offering)
+            followUps.append(FollowUp(kind: .offer, link: link.packed))
+        }
+        settle()
+    }
+
+    /// The socket that came with the letter is this link's.
+    mutating func adopt(_ link: LinkID) {
+        let place: UnsafeMutablePointer<Connection>
+        switch link {
+        case .client(let id): place = clients.settle(id.handle)
+        case .server(let id): place = servers.settle(id.handle)
+        }
+        place.pointee.descriptor = arrival.descriptor
+        arrival.link = link
+        let watched =
+            arrival.descriptor < 0
+            ? -Int(linux_reset) : poller.add(arrival.descriptor, place.pointee.interest, word: link.packed)
+        arrival.descriptor = -1
+        guard watched != 0 else { return }
+        followUps.append(
+            FollowUp(kind: .ended, error: Int32(truncatingIfNeeded: -watched), link: link.packed))
+    }
+}
