@@ -103,7 +103,7 @@ private struct RuleReader {
             return .exactly(token.text)
         }
         if token.isWord("sameuser") { return .sameUser }
-        if token.isWord("replication") { return .never }
+        if token.isWord("replication") { return .replication }
         if token.isWord("samerole") || token.isWord("samegroup") {
             throw wrong(
                 "\(token.text.quotable): members of a role are known to the server only; name the databases")

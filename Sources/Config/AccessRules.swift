@@ -10,9 +10,14 @@ public struct AccessRules: Equatable, Sendable {
 
     /// The first rule for this connection.
     public func rule(
-        for user: ByteString, database: ByteString, from address: SocketAddress, isEncrypted: Bool
+        for user: ByteString, database: ByteString, from address: SocketAddress, isEncrypted: Bool,
+        isPhysicalReplication: Bool = false
     ) -> AccessRule? {
-        rules.first { $0.fits(user, database, address, isEncrypted: isEncrypted) }
+        rules.first {
+            $0.fits(
+                user, database, address, isEncrypted: isEncrypted,
+                isPhysicalReplication: isPhysicalReplication)
+        }
     }
 }
 
@@ -48,8 +53,8 @@ public struct AccessRule: Equatable, Sendable {
         case sameUser
         case exactly(ByteString)
         case pattern(Pattern)
-        /// A keyword that speaks of connections which are not pooled.
-        case never
+        /// Physical replication, whatever database it names; nothing else fits that.
+        case replication
     }
 
     enum Addresses: Equatable, Sendable {
@@ -68,7 +73,8 @@ public struct AccessRule: Equatable, Sendable {
     public let line: Int
 
     func fits(
-        _ user: ByteString, _ database: ByteString, _ address: SocketAddress, isEncrypted: Bool
+        _ user: ByteString, _ database: ByteString, _ address: SocketAddress, isEncrypted: Bool,
+        isPhysicalReplication: Bool
     ) -> Bool {
         let isLocal = address.family == .unix
         switch connection {
@@ -80,8 +86,9 @@ public struct AccessRule: Equatable, Sendable {
         if case .ranges(let ranges) = addresses, !ranges.contains(where: { $0.contains(address) }) {
             return false
         }
-        return databases.contains { $0.fits(database, user: user) }
-            && users.contains { $0.fits(user, user: user) }
+        return databases.contains {
+            isPhysicalReplication ? $0 == .replication : $0.fits(database, user: user)
+        } && users.contains { $0.fits(user, user: user) }
     }
 }
 
@@ -92,7 +99,7 @@ extension AccessRule.Name {
         case .sameUser: name == user
         case .exactly(let wanted): name == wanted
         case .pattern(let pattern): pattern.match(name) != nil
-        case .never: false
+        case .replication: false
         }
     }
 }

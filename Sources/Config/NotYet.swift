@@ -22,20 +22,17 @@ enum NotYet {
         },
         Row(
             setting: "client_tls_sslmode",
-            sentence: "TLS and several workers do not go together yet; use disable, or workers = 1"
+            sentence: "TLS with several workers is not available yet; use disable, or workers = 1"
         ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },
         Row(
             setting: "server_tls_sslmode",
             sentence:
-                "TLS and several workers do not go together yet; use prefer, allow or disable, or workers = 1"
+                "TLS with several workers is not available yet; use prefer, allow or disable, or workers = 1"
         ) {
             switch $0.global.serverTLSSSLMode {
             case .disable, .allow, .prefer: false
             case .require, .verifyCA, .verifyFull: $0.global.workers != 1
             }
-        },
-        Row(setting: "so_reuseport", sentence: "so_reuseport together with [peers] is not available yet") {
-            $0.global.soReuseport && !$0.peers.isEmpty
         },
     ]
 }

@@ -159,6 +159,7 @@ extension Refusal {
             switch wait {
             case .pause: ("PAUSE", "KILL_CLIENT ends a client that is in the way.")
             case .close: ("WAIT_CLOSE", "The servers are closed as soon as they are released.")
+            case .suspend: ("SUSPEND", "Their clients or servers take nothing; see suspend_timeout.")
             case .shutdown: ("SHUTDOWN", "The shutdown goes on. KILL_CLIENT ends a client, SHUTDOWN all.")
             case .reload: ("RELOAD", "The reload goes on.")
             }

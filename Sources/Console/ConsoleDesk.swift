@@ -329,6 +329,7 @@ package struct ConsoleDesk: ~Copyable {
         switch (news.outcome, news.wait) {
         case (.done, .pause): return .done("PAUSE")
         case (.done, .close): return .done("WAIT_CLOSE")
+        case (.done, .suspend): return .done("SUSPEND")
         case (.done, .reload): return .done("RELOAD")
         case (.done, .shutdown): return .done("SHUTDOWN")
         case (.failed, .reload):
@@ -338,9 +339,13 @@ package struct ConsoleDesk: ~Copyable {
         case (.cancelled, .pause(let database)):
             unpause(database, on: &switchboard, now: now, into: &actions)
             return .failed(.canceledCommand)
+        case (.cancelled, .suspend):
+            if switchboard.mode == .suspended { switchboard.resume(nil, now: now, into: &actions) }
+            return .failed(.canceledCommand)
         case (.cancelled, .close), (.cancelled, .reload), (.cancelled, .shutdown):
             return .failed(.canceledCommand)
-        case (.failed, .pause), (.failed, .close), (.failed, .shutdown): return .failed("command failed")
+        case (.failed, .pause), (.failed, .suspend), (.failed, .close), (.failed, .shutdown):
+            return .failed("command failed")
         }
     }
 

@@ -151,7 +151,15 @@ public struct PoolRecord: ~Copyable {
     /// Why the last login failed, while `pace` says that it did.
     public var failure: Refusal?
     /// Lookups in line for a server that no client has used, first come first; they go before clients.
-    var lookups: [LookupID] = []
+    var lookups: [LookupID] = [] {
+        didSet { hasSideLine = !lookups.isEmpty || !replicationLine.isEmpty }
+    }
+    /// Replication clients for which no server is being opened yet, first come first.
+    public internal(set) var replicationLine: [ClientID] = [] {
+        didSet { hasSideLine = !lookups.isEmpty || !replicationLine.isEmpty }
+    }
+    /// Somebody waits who is not in `waiting`.
+    private(set) var hasSideLine = false
     /// Lookups that its servers are at work on.
     var runningLookups = 0
     /// What its servers log in with when the user is not in auth_file, from the last login of a client.
@@ -204,6 +212,7 @@ public struct ConsoleMessage: Sendable {
 public enum ConsoleWait: Equatable, Sendable {
     case pause(DatabaseID?)
     case close(DatabaseID?)
+    case suspend
     case reload
     case shutdown
 }

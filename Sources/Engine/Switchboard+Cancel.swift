@@ -18,11 +18,14 @@ extension Switchboard {
         clients[asker].requestAt = now
         cancelRequests += 1
         guard let client = owner(processID: processID, secret: secret) else {
+            if forwardCancel(processID: processID, secret: secret, by: asker, now: now, into: &actions) {
+                return
+            }
             return endCancel(asker, "failed cancel request", now: now, into: &actions)
         }
         switch clients[client].phase {
-        case .active(let server):
-            guard !servers[server].replies.isEmpty else {
+        case .active, .replicating:
+            guard let server = clients[client].server, !servers[server].replies.isEmpty else {
                 return endCancel(asker, "cancel request for idle client", now: now, into: &actions)
             }
             sendOn(asker, to: server, of: client, now: now, into: &actions)
@@ -40,7 +43,7 @@ extension Switchboard {
     /// Whose key this is. The secret is compared in constant time.
     private func owner(processID: UInt32, secret: ByteView) -> ClientID? {
         guard let start = secret.uint32(at: 0),
-            let client = cancelKeys[UInt64(processID) << 32 | UInt64(start)]
+            let client = cancelKeys[unhopped(UInt64(processID) << 32 | UInt64(start))]
         else { return nil }
         let rest = secret.slice(4)
         let wanted = clients[client].longSecret ?? ""
@@ -158,7 +161,7 @@ extension Switchboard {
         }
     }
 
-    private mutating func endCancel(
+    mutating func endCancel(
         _ asker: ClientID, _ reason: ByteString, now: Instant, into actions: inout ActionList
     ) {
         forget(asker, because: reason, told: false, now: now, into: &actions)
@@ -168,6 +171,7 @@ extension Switchboard {
     /// A client that carried a cancel request goes: called by `forget` only.
     mutating func endCancelRequest(_ asker: ClientID, now: Instant, into actions: inout ActionList) {
         cancelRequests -= 1
+        clients[asker].forwarded?.asker = nil
         // PostgreSQL carries a cancel out also when nobody waits for the end of it.
         for index in waitingCancels.indices where waitingCancels[index].asker == asker {
             waitingCancels[index].asker = nil

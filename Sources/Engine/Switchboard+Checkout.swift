@@ -54,6 +54,7 @@ extension Switchboard {
 
     mutating func leaveLine(_ client: ClientID) {
         guard let pool = clients[client].pool, clients[client].waitingSince != .zero else { return }
+        if clients[client].replication != nil { return leaveReplicationLine(client) }
         pools[pool].waiting.remove(client.handle.slot, in: &clientMembers)
         clients[client].waitingSince = .zero
     }
@@ -225,7 +226,10 @@ extension Switchboard {
         guard servers[server].isFree else {
             return closeServer(server, because: "idle server got dirty", now: now, into: &actions)
         }
-        if mayLend(pool), !pools[pool].lookups.isEmpty, serveLookup(on: server, now: now, into: &actions) {
+        if pools[pool].hasSideLine, mayLend(pool),
+            !pools[pool].lookups.isEmpty && serveLookup(on: server, now: now, into: &actions)
+                || makeRoomForReplication(server, now: now, into: &actions)
+        {
             return
         }
         if !crew.isAlone, sendsElsewhere(server, now: now, into: &actions) { return }
@@ -268,6 +272,9 @@ extension Switchboard {
 
     /// The end of a client that had logged in or was about to: whatever it held goes back or is closed.
     mutating func letGoOfServer(_ client: ClientID, now: Instant, into actions: inout ActionList) {
+        if let replication = clients[client].replication {
+            return endReplication(client, replication, now: now, into: &actions)
+        }
         guard let server = clients[client].server else { return }
         let isWhole = clients[client].restBytes == 0
         let owes = !servers[server].replies.isEmpty
@@ -331,7 +338,7 @@ extension Switchboard {
         leaveLookup(client)
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
-        if clients[client].phase == .console { forgetConsole(client) }
+        if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }
         if !crew.isAlone { tellOfLeaving(client, into: &actions) }
         if let pool = clients[client].pool {
             pools[pool].clients -= 1

@@ -87,6 +87,9 @@ extension Switchboard {
             return clientIDs.compactMap { client in
                 consoleWaits.contains { $0.client == client && $0.wait == .shutdown } ? nil : obstacle(client)
             }
+        case .suspend:
+            return clientIDs.compactMap { clients[$0].isCongested ? obstacle($0) : nil }
+                + serverIDs.compactMap { servers[$0].isCongested ? obstacle($0, now: now) : nil }
         case .reload:
             return []
         }

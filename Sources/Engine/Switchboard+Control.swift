@@ -130,7 +130,7 @@ extension Switchboard {
         case .idle, .skipping:
             let since = clients[client].requestAt
             watchIdle(client, now: since)
-        case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
+        case .startup, .authenticating, .awaitingWelcome, .replicating, .console, .cancelRequest:
             break
         }
     }
@@ -161,7 +161,13 @@ extension Switchboard {
 
     public mutating func resume(_ database: DatabaseID?, now: Instant, into actions: inout ActionList) {
         broadcast(.resume(database.map { databases[$0].name }), into: &actions)
-        if let database { databases[database].isPaused = false } else { mode = .active }
+        if let database {
+            databases[database].isPaused = false
+        } else {
+            let wasSuspended = mode == .suspended
+            mode = .active
+            if wasSuspended { liftSuspension(into: &actions) }
+        }
         for pool in poolIDs(of: database) where pool != consolePool {
             serveLine(of: pool, now: now, into: &actions)
         }
@@ -185,6 +191,7 @@ extension Switchboard {
         switch wait {
         case .pause(let database): !hasServersInUse(of: database)
         case .close(let database): !hasRetiringServers(of: database)
+        case .suspend: !isFlushing
         case .reload, .shutdown: false
         }
     }
@@ -282,6 +289,10 @@ extension Switchboard {
                 closeServer(server, because: "connect string changed", now: now, into: &actions)
             case .idle, .active, .testing:
                 servers[server].retirement = "database configuration changed"
+                if servers[server].phase == .replicating, let client = servers[server].client {
+                    endSession(client, server, now: now, into: &actions)
+                    continue
+                }
                 if let client = servers[server].client, closesFast(server), servers[server].isFree,
                     !pools[pool].settings.mode.releasesBetweenTransactions
                 {
@@ -375,6 +386,7 @@ extension Switchboard {
         _ how: ShutdownMode, now: Instant, into actions: inout ActionList
     ) {
         shutdown = how
+        if how != .none, mode == .suspended { resume(nil, now: now, into: &actions) }
         broadcast(.shutDown(how), into: &actions)
         switch how {
         case .none:
@@ -457,11 +469,12 @@ extension Switchboard {
         unhold(client, .console, into: &actions)
     }
 
-    mutating func forgetConsole(_ client: ClientID) {
+    mutating func forgetConsole(_ client: ClientID, now: Instant, into actions: inout ActionList) {
         consoleClients -= 1
         consoleWaits.removeAll { $0.client == client }
         if let user = clients[client].user { users[user].clients -= 1 }
         if let database = clients[client].database { databases[database].clients -= 1 }
+        resumeWithoutConsole(now: now, into: &actions)
     }
 
     mutating func countConsoleLogin() {

@@ -35,7 +35,8 @@ extension Switchboard {
         guard
             let rule = snapshot.access.rule(
                 for: login.user, database: login.database, from: peer,
-                isEncrypted: clients[client].encryption != nil)
+                isEncrypted: clients[client].encryption != nil,
+                isPhysicalReplication: login.replication?.kind == .physical)
         else {
             log(
                 .error, client,

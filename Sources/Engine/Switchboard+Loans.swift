@@ -49,6 +49,10 @@ extension Switchboard {
             line.count += pools[pool].lookups.count
             line.since = min(line.since, lookups[first].since)
         }
+        if let first = pools[pool].replicationLine.first {
+            line.count += pools[pool].replicationLine.count
+            line.since = min(line.since, clients[first].waitingSince)
+        }
         return line
     }
 
@@ -57,7 +61,7 @@ extension Switchboard {
     }
 
     func hasLineHere(_ pool: PoolID) -> Bool {
-        !pools[pool].waiting.isEmpty || !pools[pool].lookups.isEmpty
+        !pools[pool].waiting.isEmpty || pools[pool].hasSideLine
     }
 
     /// Somebody waits for a server of this pool, on whichever worker.

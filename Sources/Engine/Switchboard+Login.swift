@@ -34,6 +34,9 @@ extension Switchboard {
                 return bytes.count
             case .idle, .waiting, .active, .skipping:
                 return requests(bytes, startingAt: offset, from: client, now: now, into: &actions)
+            case .replicating:
+                return replicationRequests(
+                    bytes, startingAt: offset, from: client, now: now, into: &actions)
             }
             if consumed == 0 { break }
             offset += consumed
@@ -62,14 +65,15 @@ extension Switchboard {
             actions.startTLS(.client(client), isDirect: true)
             return 0
         case .cancel(let processID, let secret):
-            if let worker = worker(named: processID) {
+            if let worker = worker(named: processID), !isOfPeer(processID: processID) {
                 pass(client, bytes.slice(0, length), to: worker, into: &actions)
                 return bytes.count
             }
             cancelRequested(processID: processID, secret: secret, by: client, now: now, into: &actions)
             return length
         case .startup(let minor, let parameters):
-            if crew.isMate, wantsConsole(parameters) {
+            // A server is opened for one client only by who opens them for all.
+            if crew.isMate, wantsConsole(parameters) || wantsReplication(parameters) {
                 pass(client, bytes, to: .keeper, into: &actions)
                 return bytes.count
             }
@@ -97,6 +101,7 @@ extension Switchboard {
         let login = clients[client].login ?? ClientLogin()
         clients[client].login = login
         login.minorVersion = minor >= Self.newestMinorVersion ? Self.newestMinorVersion : 0
+        login.replication = replication(in: pairs)
         var unknownOptions: [ByteString] = []
         while let (name, value) = pairs.next() {
             if let refusal = startupParameter(name, value, of: client, login, &unknownOptions) {
@@ -129,6 +134,19 @@ extension Switchboard {
         identify(client, login, now: now, into: &actions)
     }
 
+    /// The replication connection that is asked for, if one is. The last of several counts.
+    func replication(in pairs: StartupParameters) -> Replication? {
+        var pairs = pairs
+        var wish = Replication.Wish.none
+        while let (name, value) = pairs.next() {
+            if name.equals("replication"), let latest = Replication.Wish(value) { wish = latest }
+        }
+        switch wish {
+        case .none: return nil
+        case .kind(let kind): return Replication(kind)
+        }
+    }
+
     /// One name and value of the StartupMessage. The last of several with one name counts.
     private mutating func startupParameter(
         _ name: ByteView, _ value: ByteView, of client: ClientID, _ login: ClientLogin,
@@ -138,14 +156,16 @@ extension Switchboard {
             login.user = ByteString(value)
         } else if name.equals("database") {
             login.database = ByteString(value)
+        } else if name.equals("options"), let replication = login.replication {
+            // Its server is nobody else's, and understands them all.
+            replication.options = ByteString(value)
         } else if name.equals("options") {
             return startupOptions(value, of: client, login)
         } else if name.hasPrefix("_pq_.") {
             unknownOptions.append(ByteString(name))
         } else if name.equals("replication") {
-            // A walsender speaks its own protocol: its connections are not pooled here.
-            let wanted = !["false", "off", "no", "0"].contains(where: { $0 == value.lossyText })
-            return wanted ? .unsupportedParameter(name) : nil
+            // Known already, because it decides what other parameters may be.
+            return Replication.Wish(value) == nil ? .replicationValue(value) : nil
         } else if parameters.startupIndex(name) != nil {
             wish(name, value, login, addingHostOf: client)
         } else if !ignores(name) {
@@ -212,8 +232,8 @@ extension Switchboard {
                 .log, client,
                 ByteString("login attempt: db=").appending(login.database).appending(" user=")
                     .appending(login.user).appending(" tls=")
-                    .appending(clients[client].encryption?.text ?? "no").appending(" replication=no"),
-                into: &actions)
+                    .appending(clients[client].encryption?.text ?? "no").appending(" replication=")
+                    .appending(login.replication?.kind.inLog ?? "no"), into: &actions)
         }
         if !isConsole {
             if !crew.isAlone {
@@ -289,7 +309,10 @@ extension Switchboard {
         databases[database].lastUsed = now
         users[user].clients += 1
         pools[pool].clients += 1
-        if pools[pool].welcome != nil {
+        if let replication = clients[client].login?.replication {
+            clients[client].replication = replication
+            startReplication(client, replication, in: pool, now: now, into: &actions)
+        } else if pools[pool].welcome != nil {
             greet(client, now: now, into: &actions)
             keepUp(pool, now: now, into: &actions)
         } else {
@@ -368,12 +391,27 @@ extension Switchboard {
         }
         parameters.letGo(clients[client].parameters)
         clients[client].parameters = set
-        giveKey(client, minorVersion: login?.minorVersion ?? 0)
+        sendGreeting(to: client, fixed: welcome.fixed, now: now, into: &actions)
+        clients[client].login = nil
+        clients[client].phase = .idle
+        clients[client].requestAt = now
+        pools[pool].counters.clientLogins &+= 1
+        watchIdle(client, now: now)
+        unhold(client, .login, into: &actions)
+    }
+
+    /// AuthenticationOk and what goes with it, with the client's parameters as they are in force.
+    mutating func sendGreeting(
+        to client: ClientID, fixed: [(name: ByteString, value: ByteString)], now: Instant,
+        into actions: inout ActionList
+    ) {
+        let set = clients[client].parameters
+        giveKey(client, minorVersion: clients[client].login?.minorVersion ?? 0)
         let key = backendKey(client)
         let notice = snapshot.global.loginNotifyMessage
         actions.send(to: .client(client)) {
             $0.authentication(.ok)
-            for (name, value) in welcome.fixed { $0.parameterStatus(name, value) }
+            for (name, value) in fixed { $0.parameterStatus(name, value) }
             Self.writeParameters(set, of: parameters, into: &$0)
             $0.message(.backendKeyData) { $0.append(key) }
             if !notice.isEmpty {
@@ -381,12 +419,6 @@ extension Switchboard {
             }
             $0.readyForQuery(.idle)
         }
-        clients[client].login = nil
-        clients[client].phase = .idle
-        clients[client].requestAt = now
-        pools[pool].counters.clientLogins &+= 1
-        watchIdle(client, now: now)
-        unhold(client, .login, into: &actions)
     }
 
     private static func writeParameters(
@@ -402,10 +434,12 @@ extension Switchboard {
         repeat {
             key = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) } & 0x7FFF_FFFF_FFFF_FFFF
             if !crew.isAlone { key = key & 0x00FF_FFFF_FFFF_FFFF | UInt64(crew.me.index) << 56 }
+            if isPeering { key = marked(key) }
         } while key >> 32 == 0 || cancelKeys[key] != nil
         cancelKeys[key] = client
         clients[client].key = key
-        if minorVersion >= 2 { clients[client].longSecret = ByteString(entropy.bytes(28)) }
+        // PgBouncer passes on requests with short secrets only.
+        if minorVersion >= 2, !isPeering { clients[client].longSecret = ByteString(entropy.bytes(28)) }
     }
 
     private func backendKey(_ client: ClientID) -> ByteString {
@@ -413,6 +447,11 @@ extension Switchboard {
         let bytes = (0..<8).map { UInt8(truncatingIfNeeded: key >> (56 - UInt64($0) * 8)) }
         return ByteString(bytes + (clients[client].longSecret?.bytes ?? []))
     }
+}
+
+extension Replication.Kind {
+    /// As the log of logins names it.
+    fileprivate var inLog: ByteString { self == .physical ? "yes" : "database" }
 }
 
 /// Splits the text of `options` into words: blanks separate, a backslash takes the next byte as it is.

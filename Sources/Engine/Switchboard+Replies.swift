@@ -292,7 +292,7 @@ extension Switchboard {
         }
     }
 
-    private mutating func noteFatal(_ body: ByteView, from server: ServerID) {
+    mutating func noteFatal(_ body: ByteView, from server: ServerID) {
         guard let severity = ServerMessage.field(0x56, of: body) ?? ServerMessage.field(0x53, of: body),
             severity.equals("FATAL") || severity.equals("PANIC")
         else { return }

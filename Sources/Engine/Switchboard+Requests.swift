@@ -146,7 +146,7 @@ extension Switchboard {
             return skip(message, of: client, now: now, into: &actions)
         case .idle:
             return first(message, from: client, now: now, into: &actions)
-        case .waiting, .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
+        case .waiting, .startup, .authenticating, .awaitingWelcome, .replicating, .console, .cancelRequest:
             return .wait
         }
     }

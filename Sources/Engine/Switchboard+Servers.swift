@@ -14,6 +14,7 @@ extension Switchboard {
     mutating func openServers(for pool: PoolID, now: Instant, into actions: inout ActionList) {
         guard mayLend(pool), shutdown != .waitForServers else { return }
         if !pools[pool].lookups.isEmpty { serveLookups(of: pool, now: now, into: &actions) }
+        if !pools[pool].replicationLine.isEmpty { openForReplication(pool, now: now, into: &actions) }
         if crew.isMate { return reportLine(of: pool, now: now, into: &actions) }
         // A slow lookup is not a server that is about to be free for others.
         var waiting = pools[pool].waiting.count + pools[pool].lookups.count + pools[pool].runningLookups
@@ -36,7 +37,7 @@ extension Switchboard {
             if isReserve, let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
                 log(.warning, client, "taking connection from reserve_pool", into: &actions)
             }
-            open(for: pool, now: now, into: &actions)
+            _ = open(for: pool, now: now, into: &actions)
         }
     }
 
@@ -48,7 +49,7 @@ extension Switchboard {
 
     /// Whether `max_db_connections` and `max_user_connections` leave room for one more; an idle server of
     /// another pool makes room if it must, the one idle longest.
-    private mutating func makeRoomInLimits(
+    mutating func makeRoomInLimits(
         for pool: PoolID, now: Instant, into actions: inout ActionList
     ) -> Bool {
         let database = pools[pool].database
@@ -69,6 +70,17 @@ extension Switchboard {
                 return false
             }
         }
+        return true
+    }
+
+    /// Closes the pool's own server that has been idle longest.
+    mutating func evict(_ now: Instant, in pool: PoolID, into actions: inout ActionList) -> Bool {
+        guard let slot = pools[pool].lists[.idle].first, let server = servers.id(at: slot) else {
+            return false
+        }
+        isMakingRoom = true
+        closeServer(server, because: "evicted", now: now, into: &actions)
+        isMakingRoom = false
         return true
     }
 
@@ -108,13 +120,14 @@ extension Switchboard {
         }
     }
 
-    private mutating func open(for pool: PoolID, now: Instant, into actions: inout ActionList) {
-        guard let server = newServer(in: pool, now: now) else { return }
+    mutating func open(for pool: PoolID, now: Instant, into actions: inout ActionList) -> ServerID? {
+        guard let server = newServer(in: pool, now: now) else { return nil }
         pools[pool].lists.move(server, to: .opening, in: &roster)
         databases[pools[pool].database].servers += 1
         users[pools[pool].user].servers += 1
         wake(server, after: pools[pool].settings.serverConnectTimeout, from: now)
         actions.open(server, servers[server].endpoint)
+        return server
     }
 
     /// A fresh session record for a connection to the pool's database.
@@ -146,6 +159,9 @@ extension Switchboard {
         guard servers.contains(server) else { return }
         servers[server].remote = remote
         servers[server].local = local
+        if let forwarded = servers[server].forwarded {
+            return sendForwarded(server, forwarded, into: &actions)
+        }
         if servers[server].victim == nil, snapshot.global.logConnections {
             let from =
                 local.family == .unix
@@ -172,6 +188,7 @@ extension Switchboard {
         let database = pools[pool].database
         let name = databases[database].nameOnServer
         let entry = databases[database].entry
+        let own = servers[server].replication.map { replicationParameters($0) } ?? []
         actions.send(to: .server(server)) {
             let start = $0.count
             $0.append(uint32: 0)
@@ -185,6 +202,11 @@ extension Switchboard {
                 ("timezone", entry.timezone), ("application_name", entry.applicationName),
             ] {
                 guard let value else { continue }
+                $0.append(cString: key)
+                $0.append(cString: value)
+            }
+            // The last of several counts.
+            for (key, value) in own {
                 $0.append(cString: key)
                 $0.append(cString: value)
             }
@@ -218,7 +240,7 @@ extension Switchboard {
             case .nameLookup: "server DNS lookup failed"
             case .connect: "connect failed"
             }
-        if servers[server].victim == nil {
+        if servers[server].victim == nil, servers[server].forwarded == nil {
             loginFailed(server, Refusal(text), now: now, into: &actions)
         }
         forgetServer(server, because: text, now: now, into: &actions)
@@ -261,6 +283,9 @@ extension Switchboard {
         guard servers.contains(server) else { return bytes.count }
         if servers[server].phase == .ready, offset < bytes.count {
             return replies(bytes, startingAt: offset, from: server, now: now, into: &actions)
+        }
+        if servers[server].phase == .replicating, offset < bytes.count {
+            return replicationReplies(bytes, startingAt: offset, from: server, now: now, into: &actions)
         }
         return offset
     }
@@ -323,6 +348,10 @@ extension Switchboard {
             .warning, server,
             ByteString("server login failed: ").appending(severity).appending(" ").appending(text),
             into: &actions)
+        let isTemporary = state.bytes.starts(with: ByteString("57P0").bytes)
+        if servers[server].replication != nil, !isTemporary {
+            return failLogin(server, .loginFailed, now: now, into: &actions)
+        }
         if state.bytes.starts(with: [0x32, 0x38]) { dropPassword(of: servers[server].pool) }
         failLogin(server, Refusal(text, state: state), now: now, into: &actions)
     }
@@ -339,6 +368,9 @@ extension Switchboard {
     mutating func loginFailed(
         _ server: ServerID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
+        if let replication = servers[server].replication {
+            return replicationFailed(server, replication, refusal, now: now, into: &actions)
+        }
         let pool = servers[server].pool
         let others = pools[pool].lists.sessions - pools[pool].lists[.opening].count
         // One session ended from outside says nothing of the others.
@@ -368,6 +400,9 @@ extension Switchboard {
     private mutating func loggedIn(_ server: ServerID, now: Instant, into actions: inout ActionList) {
         let pool = servers[server].pool
         guard let login = servers[server].login else { return }
+        if let replication = servers[server].replication {
+            return replicationReady(server, replication, now: now, into: &actions)
+        }
         servers[server].login = nil
         servers[server].phase = .ready
         let wasKnown = crew.isKeeper && knows(login.welcome, servers[server].parameters, pool)
@@ -463,13 +498,14 @@ extension Switchboard {
     mutating func closeServer(
         _ server: ServerID, because reason: ByteString, now: Instant, into actions: inout ActionList
     ) {
-        if servers[server].phase == .ready || servers[server].phase == .loggingIn {
+        switch servers[server].phase {
+        case .ready, .loggingIn, .replicating:
             // Behind part of a request a Terminate would be read as the rest of it.
             if !servers[server].hasPartOfRequest {
                 actions.send(to: .server(server)) { $0.message(.terminate) }
             }
             actions.append(.close(.server(server)))
-        } else {
+        case .connecting, .askingForTLS, .shakingHands, .cancelRequest:
             actions.append(.drop(.server(server)))
         }
         forgetServer(server, because: reason, now: now, into: &actions)
@@ -477,7 +513,7 @@ extension Switchboard {
 
     /// PostgreSQL closed the connection, or it broke.
     mutating func serverEnded(_ server: ServerID, now: Instant, into actions: inout ActionList) {
-        if servers[server].victim != nil {
+        if servers[server].victim != nil || servers[server].forwarded != nil {
             let reason: ByteString =
                 servers[server].phase == .cancelRequest
                 ? "successfully sent cancel request" : "failed to send cancel request"
@@ -521,11 +557,15 @@ extension Switchboard {
         if pools[pool].clients == 0, pools[pool].lists.sessions == 0 { pools[pool].idleSince = now }
         let victim = servers[server].victim
         let lookup = servers[server].lookup
+        let replication = servers[server].replication
+        let forwarded = servers[server].forwarded
         let cancels = servers[server].cancels
         servers.remove(server)
         if let victim { cancelEnded(on: victim, now: now, into: &actions) }
         if cancels > 0 { dropCancels(for: server, now: now, into: &actions) }
         if let lookup { lookupLostServer(lookup, now: now, into: &actions) }
+        if let forwarded { forwardEnded(forwarded, because: reason, now: now, into: &actions) }
+        if let replication { replicationServerLeft(replication, of: pool) }
         serverLeft(now: now, into: &actions)
         if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         guard isSession, !isMakingRoom else { return }

@@ -87,10 +87,12 @@ extension Switchboard {
             case .client(let client):
                 guard clients.contains(client), clients[client].timerAt == at else { continue }
                 clients[client].timerAt = .never
+                if putsOff(client, now: now) { continue }
                 lookAt(client, now: now, into: &actions)
             case .server(let server):
                 guard servers.contains(server), servers[server].timerAt == at else { continue }
                 servers[server].timerAt = .never
+                if putsOff(server, now: now) { continue }
                 lookAt(server, now: now, into: &actions)
             case .pool(let pool):
                 guard pools.contains(pool), pools[pool].timerAt == at else { continue }
@@ -132,7 +134,7 @@ extension Switchboard {
             }
             forget(client, because: "cancel_wait_timeout", told: false, now: now, into: &actions)
             actions.append(.close(.client(client)))
-        case .console:
+        case .console, .replicating:
             break
         }
     }
@@ -287,11 +289,13 @@ extension Switchboard {
 
     /// Looks after what no event announces: minimum sizes, and databases that only `*` knows and nobody uses.
     private mutating func keepUp(now: Instant, into actions: inout ActionList) {
+        endFlushing(now: now, into: &actions)
         for pool in poolIDs {
             keepUp(pool, now: now, into: &actions)
             dropIfUnused(pool, now: now, into: &actions)
         }
         forgetOldLookups(now: now)
+        forgetUnusedDatabases(now: now, into: &actions)
         endWaits(now: now, into: &actions)
     }
 
@@ -311,9 +315,7 @@ extension Switchboard {
             .appending(" because: pool idle timeout")
             .appending(ByteString(" (age= \(now.since(pools[pool].idleSince).wholeSeconds)s)"))
         log(.log, line, into: &actions)
-        if let welcome = pools[pool].welcome { parameters.letGo(welcome.base) }
-        poolNames[PoolName(database: database, user: user)] = nil
-        pools.remove(pool)
+        forget(pool)
     }
 
     mutating func keepUp(_ pool: PoolID, now: Instant, into actions: inout ActionList) {

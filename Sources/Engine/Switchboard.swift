@@ -11,8 +11,8 @@ public import Session
 /// server in `.open`; it dies with `.close` or `.drop`, or when the world says `ended`.
 ///
 /// The verbs are in the extensions: `+Login`, `+Identity`, `+Lookups`, `+Requests`, `+Statements`,
-/// `+Replies`, `+Checkout`, `+Servers`, `+Cancel`, `+Timers`, `+Control`, `+Log`; and what several workers
-/// say to each other: `+Crew`, `+Loans`, `+Parcels`.
+/// `+Replies`, `+Replication`, `+Suspend`, `+Checkout`, `+Servers`, `+Cancel`, `+Peers`, `+Timers`,
+/// `+Control`, `+Log`; and what several workers say to each other: `+Crew`, `+Loans`, `+Parcels`.
 public struct Switchboard: ~Copyable {
     public internal(set) var snapshot: Snapshot
     public let process: ProcessFacts
@@ -58,6 +58,8 @@ public struct Switchboard: ~Copyable {
     public internal(set) var tlsForServers: SSLMode
 
     public internal(set) var mode = OperatingMode.active
+    /// When the last SUSPEND was given.
+    var suspendedAt = Instant.zero
     public internal(set) var shutdown = ShutdownMode.none
     /// The last action has been `.exit`.
     var isExiting = false
@@ -68,6 +70,9 @@ public struct Switchboard: ~Copyable {
     public internal(set) var consolePool: PoolID?
     /// Cancel requests for which there is no room yet: who asks, for whom, and for which of its assignments.
     var waitingCancels: [(asker: ClientID?, client: ClientID, epoch: UInt64)] = []
+    /// Cancel requests for clients of peers that have no connection yet, and peers that were ever sent one.
+    var waitingForwards: [ForwardedCancel] = []
+    var usedPeers: Set<UInt16> = []
     /// A server is being closed so that another pool can open one: its own pool must not take the place.
     var isMakingRoom = false
     /// Some user has an idle limit of its own.
@@ -173,6 +178,7 @@ public struct Switchboard: ~Copyable {
             return nil
         }
         wake(client, after: snapshot.global.clientLoginTimeout, from: now)
+        if mode == .suspended { hold(client, .suspension, into: &actions) }
         return client
     }
 
@@ -189,6 +195,8 @@ public struct Switchboard: ~Copyable {
             switch clients[client].phase {
             case .idle, .waiting, .active, .skipping:
                 return requests(bytes, from: client, now: now, into: &actions)
+            case .replicating:
+                return replicationRequests(bytes, from: client, now: now, into: &actions)
             case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest:
                 return handshake(bytes, from: client, now: now, into: &actions)
             }
@@ -205,6 +213,8 @@ public struct Switchboard: ~Copyable {
                 consumed = encryptionAnswered(bytes, from: server, now: now, into: &actions)
             case .connecting, .shakingHands, .loggingIn:
                 consumed = loginReplies(bytes, from: server, now: now, into: &actions)
+            case .replicating:
+                consumed = replicationReplies(bytes, from: server, now: now, into: &actions)
             case .cancelRequest:
                 consumed = bytes.count
             }

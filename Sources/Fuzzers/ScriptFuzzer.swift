@@ -211,7 +211,9 @@ struct EventScript {
                     rig.found(
                         "liveness: client \(number) waits, no server is at work: \(lists.sessions) sessions")
                 }
-            case .startup, .authenticating, .idle, .active, .skipping, .console, .cancelRequest: break
+            case .startup, .authenticating, .idle, .active, .skipping, .replicating, .console,
+                .cancelRequest:
+                break
             }
         }
     }

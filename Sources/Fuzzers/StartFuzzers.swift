@@ -171,6 +171,10 @@ enum StartupOptions {
     }
 
     private static func compare(_ rig: Rig, _ client: Int, _ pairs: [(Bytes, Bytes)]) -> String? {
+        // What a replication connection may ask for is its server's business.
+        if let asked = pairs.last(where: { $0.0 == Array("replication".utf8) }), !saysNo(asked.1) {
+            return nil
+        }
         let said = Cutter(rig.links[client].sent).pieces
         let isRefused = said.contains { $0.kind == 0x45 }
         guard let wishes = model(pairs) else {
@@ -187,6 +191,10 @@ enum StartupOptions {
             if found != value { return "\(name) is \(found.shown), the model says \(value.shown)" }
         }
         return nil
+    }
+
+    private static func saysNo(_ value: Bytes) -> Bool {
+        ["false", "off", "no", "0"].contains(String(decoding: value, as: UTF8.self))
     }
 
     private static func lower(_ bytes: Bytes, until end: UInt8) -> Bytes {
@@ -227,9 +235,7 @@ enum StartupOptions {
                     guard wish(name, Bytes(setting[(equals + 1)...])) else { return nil }
                 }
             case "replication":
-                guard ["false", "off", "no", "0"].contains(String(decoding: value, as: UTF8.self)) else {
-                    return nil
-                }
+                guard saysNo(value) else { return nil }
             case let text where name.starts(with: Array("_pq_.".utf8)) && !text.isEmpty: break
             default:
                 guard wish(name, value) || name == Array("extra_float_digits".utf8) && ignoresFloatDigits

@@ -18,6 +18,8 @@ public struct ClientSession: ~Copyable {
         case active(ServerID)
         /// Its request was cancelled in line: the rest of the batch is skipped up to Sync. *Leads to:* idle.
         case skipping
+        /// Has a server of its own for as long as it stays; see `replication`.
+        case replicating
         /// Speaks to the admin console.
         case console
         /// Carries a cancel request; closed when that has been dealt with.
@@ -37,6 +39,8 @@ public struct ClientSession: ~Copyable {
     public var login: ClientLogin?
     /// `nil` for a link in the clear.
     public var encryption: Encryption?
+    /// Of a replication connection.
+    public var replication: Replication?
     /// The first eight bytes of its cancel key (process and four bytes of secret); 0 before login.
     public var key: UInt64 = 0
     /// The rest of a protocol 3.2 secret.
@@ -62,6 +66,8 @@ public struct ClientSession: ~Copyable {
     public var isCongested = false
     /// For `.cancelRequest`: the server whose query is being cancelled.
     public var cancelTarget: ServerID?
+    /// For `.cancelRequest`: what a peer is told.
+    public var forwarded: ForwardedCancel?
 
     public let connectedAt: Instant
     public var requestAt: Instant
@@ -94,14 +100,14 @@ public struct ClientSession: ~Copyable {
     @inlinable public var server: ServerID? {
         @inline(__always) get {
             if case .active(let server) = phase { return server }
-            return nil
+            return phase == .replicating ? replication?.server : nil
         }
     }
 
     /// Past login, as an application.
     public var isLoggedIn: Bool {
         switch phase {
-        case .idle, .waiting, .active, .skipping: true
+        case .idle, .waiting, .active, .skipping, .replicating: true
         case .startup, .authenticating, .awaitingWelcome, .console, .cancelRequest: false
         }
     }
@@ -163,6 +169,8 @@ public final class ClientLogin {
     public var mayBeLookedUp = false
     /// Minor version of the protocol in use, after negotiation.
     public var minorVersion: UInt16 = 0
+    /// It asked for a replication connection.
+    public var replication: Replication?
     public var sslAsked = false
     public var gssAsked = false
     /// The keeper has been asked about this client and has not answered yet.

@@ -15,4 +15,6 @@ public struct Holds: OptionSet, Equatable, Sendable {
     public static let login = Holds(rawValue: 16)
     /// A console command has not been answered yet.
     public static let console = Holds(rawValue: 32)
+    /// SUSPEND is in force.
+    public static let suspension = Holds(rawValue: 64)
 }

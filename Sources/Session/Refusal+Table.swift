@@ -11,6 +11,7 @@ extension Refusal {
         ByteString([0x16, 0x03, 0x01]).withView { .badHeader($0) },
         ByteString("NAME").withView { .unsupportedParameter($0) },
         ByteString("NAME").withView { .unsupportedOption($0) },
+        ByteString("VALUE").withView { .replicationValue($0) }, .loginFailed,
         .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
         .noServerPassword, .noMethod,
         .rejectedByRule,
@@ -19,7 +20,8 @@ extension Refusal {
         .unknownMessage, .queryWaitTimeout, .queuedQueryTimeout, .queryTimeout, .idleTransactionTimeout,
         .transactionTimeout, .clientIdleTimeout, .statementPooling, .serverCrashed, .serverClosed,
         .serverOutOfStep, .parametersRejected, .databaseRemoved, .killed, .serverShutdown,
-        .configurationChanged, .brokenParse, .messageTooLong, .tooManyStatements, .canceled, .outOfRoom,
+        .suspendTimeout, .configurationChanged, .brokenParse, .messageTooLong, .tooManyStatements, .canceled,
+        .outOfRoom,
         .duplicateStatement("NAME"),
     ]
 

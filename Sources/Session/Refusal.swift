@@ -53,6 +53,8 @@ extension Refusal {
     /// lets in.
     public static let noSuchUser = Refusal("no such user")
     public static let noServerPassword = Refusal("server login failed: no password")
+    /// The server's own words on a replication connection stay in the log.
+    public static let loginFailed = Refusal("login failed")
     public static let noMethod = Refusal("no authentication method is found")
     public static let rejectedByRule = Refusal("login rejected")
     public static let certificateRejected = Refusal("certificate authentication failed")
@@ -85,6 +87,7 @@ extension Refusal {
     public static let databaseRemoved = Refusal("database removed")
     public static let killed = Refusal("admin forced disconnect")
     public static let serverShutdown = Refusal("server shutting down")
+    public static let suspendTimeout = Refusal("suspend_timeout")
     public static let configurationChanged = Refusal("database configuration changed")
     public static let brokenParse = Refusal("failed to parse packet")
     public static let messageTooLong = Refusal(
@@ -102,6 +105,11 @@ extension Refusal {
     }
     public static func unsupportedParameter(_ name: ByteView) -> Refusal {
         Refusal(ByteString("unsupported startup parameter: ").appending(name))
+    }
+    public static func replicationValue(_ value: ByteView) -> Refusal {
+        Refusal(
+            ByteString("invalid value for startup parameter replication: ").appending(value),
+            hint: "It takes database, or a truth value such as true or false.")
     }
     public static func unsupportedOption(_ name: ByteView) -> Refusal {
         Refusal(ByteString("unsupported startup parameter in options: ").appending(name))

@@ -11,10 +11,12 @@ public struct ServerSession: ~Copyable {
         case askingForTLS
         /// The TLS handshake goes on. *Leads to:* loggingIn, cancelRequest.
         case shakingHands
-        /// The StartupMessage is out. *Leads to:* ready.
+        /// The StartupMessage is out. *Leads to:* ready, replicating.
         case loggingIn
         /// Logged in: what it does is in its pool's lists, what it owes in `replies`.
         case ready
+        /// Logged in for one replication client; closed with it.
+        case replicating
         /// Carries one cancel request, then ends.
         case cancelRequest
     }
@@ -89,10 +91,14 @@ public struct ServerSession: ~Copyable {
     public var login: ServerLogin?
     /// `nil` for a link in the clear.
     public var encryption: Encryption?
+    /// Of a replication connection.
+    public var replication: Replication?
     /// For the errand `lookup`: which one.
     public var lookup: LookupID?
     /// For `.cancelRequest`: the server the request is for.
     public var victim: ServerID?
+    /// For `.cancelRequest`: what the peer at the other end is told.
+    public var forwarded: ForwardedCancel?
 
     public let openedAt: Instant
     public var requestAt: Instant

@@ -46,10 +46,12 @@ import Testing
         }
     }
 
-    /// What decides on `user@database` from an address, `unix` or `tls:ADDRESS`: a method and its line.
+    /// What decides on `user@database` from an address, `unix`, `tls:ADDRESS` or `physical:ADDRESS`: a method and its line.
     private static func decision(_ hba: ByteString, _ who: String, _ address: String) -> String {
         guard case .success(let rules) = load(hba) else { return "refused" }
         let parts = who.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+        let isPhysical = address.hasPrefix("physical:")
+        let address = isPhysical ? String(address.dropFirst(9)) : address
         let isEncrypted = address.hasPrefix("tls:")
         let place =
             address == "unix"
@@ -57,7 +59,7 @@ import Testing
             : SocketAddress(parsing: ByteString(isEncrypted ? String(address.dropFirst(4)) : address))!
         let rule = rules.rule(
             for: ByteString(String(parts[0])), database: ByteString(String(parts[1])), from: place,
-            isEncrypted: isEncrypted)
+            isEncrypted: isEncrypted, isPhysicalReplication: isPhysical)
         return rule.map { "\($0.method.name.lossyText) \($0.line)" } ?? "none"
     }
 
@@ -98,6 +100,11 @@ import Testing
         Case("local \"sameuser\" all trust", "a@sameuser", "unix", "trust 1"),
         Case("local replication all trust", "a@replication", "unix", "none"),
         Case("local \"replication\" all trust", "a@replication", "unix", "trust 1"),
+        // physical replication has lines of its own
+        Case("local all all trust\nlocal replication all md5", "a@d", "physical:unix", "md5 2"),
+        Case("local d,replication all md5", "a@d", "physical:unix", "md5 1"),
+        Case("local d,replication all md5", "a@d", "unix", "md5 1"),
+        Case("local \"replication\" all md5", "a@replication", "physical:unix", "none"),
         // files
         Case("local all @names trust", "bob@d", "unix", "trust 1"),
         Case("local all @names trust", "c d@d", "unix", "trust 1"),

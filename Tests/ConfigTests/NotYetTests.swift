@@ -5,8 +5,8 @@ import Testing
 @Suite struct NotYetTests {
     @Test(
         arguments: [
-            "auth_type = pam", "auth_type = ldap",
-            "so_reuseport = 1\n[peers]\n1 = host=x",
+            "auth_type = pam", "auth_type = ldap", "workers = 2\nclient_tls_sslmode = require",
+            "workers = 2\nserver_tls_sslmode = require",
         ] as [ByteString])
     func whatIsMissingIsRefusedWithItsLine(line: ByteString) {
         let complaints = complaints("[pgbouncer]\n" + line)
@@ -22,7 +22,8 @@ import Testing
             "client_tls_sslmode = require",
             "auth_type = cert", "so_reuseport = 1", "auth_type = plain", "auth_type = any",
             "auth_type = hba",
-            "auth_query = select 1", "auth_user = joe", "[databases]\nx = auth_user=joe",
+            "so_reuseport = 1\n[peers]\n1 = host=x", "auth_query = select 1", "auth_user = joe",
+            "[databases]\nx = auth_user=joe",
         ] as [ByteString])
     func theRestIsNot(line: ByteString) {
         #expect(complaints("[pgbouncer]\n" + line) == [])

@@ -114,7 +114,20 @@ import Testing
         let stage = Stage()
         let client = stage.login("admin")
         #expect(stage.query(client, "SHOW FDS").errorText == "SHOW FDS is not available")
-        #expect(stage.query(client, "SUSPEND").errorText == "SUSPEND is not available")
+    }
+
+    @Test func suspendAndResume() {
+        let stage = Stage()
+        let client = stage.login("admin")
+        #expect(stage.query(client, "PAUSE app").tag == "PAUSE")
+        #expect(stage.query(client, "SUSPEND").errorText == "cannot suspend with paused databases")
+        #expect(stage.query(client, "RESUME app").tag == "RESUME")
+        #expect(stage.query(client, "SUSPEND").tag == "SUSPEND")
+        #expect(stage.query(client, "SHOW STATE").rows.map { $0[1] } == ["no", "no", "yes"])
+        #expect(stage.query(client, "SUSPEND").errorText == "already suspended/paused")
+        #expect(stage.query(client, "PAUSE").errorText == "already suspended/paused")
+        #expect(stage.query(client, "RESUME").tag == "RESUME")
+        #expect(stage.query(client, "RESUME").errorText == "pooler is not paused/suspended")
     }
 
     // MARK: Databases

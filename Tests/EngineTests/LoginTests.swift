@@ -86,8 +86,8 @@ import Testing
             "options that are none", startup([("user", "u"), ("options", "-x")]),
             "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed"),
         Refused(
-            "replication", startup([("user", "u"), ("replication", "1")]),
-            "unsupported startup parameter: replication"),
+            "replication", startup([("user", "u"), ("replication", "maybe")]),
+            "invalid value for startup parameter replication: maybe"),
         Refused(
             "old protocol",
             bytes {

@@ -10,7 +10,8 @@ from machine import as_owner, make_folder, postgres_program
 from waiting import eventually
 
 HBA = """\
-local all all trust
+local all,replication all trust
+host replication all 127.0.0.1/32 trust
 host all boss 127.0.0.1/32 trust
 host all trusty 127.0.0.1/32 trust
 host all plainy 127.0.0.1/32 password
@@ -23,6 +24,7 @@ SETTINGS = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '{folder}'
 max_connections = 500
+wal_level = logical
 shared_buffers = 64MB
 fsync = off
 full_page_writes = off

@@ -33,7 +33,8 @@ struct KillClient: OrderCommand {
         for client in switchboard.clientIDs where switchboard.clients[client].number == number {
             switch switchboard.clients[client].phase {
             case .startup, .authenticating: return nil
-            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .console, .cancelRequest:
+            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .replicating, .console,
+                .cancelRequest:
                 return client
             }
         }

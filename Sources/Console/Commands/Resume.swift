@@ -41,6 +41,7 @@ struct Resume: OrderCommand {
         if switchboard.mode != .active {
             switchboard.resume(nil, now: call.now, into: &actions)
             switchboard.giveUp(.pause(nil))
+            switchboard.giveUp(.suspend)
         }
         return .done("RESUME")
     }

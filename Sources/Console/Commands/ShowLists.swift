@@ -36,7 +36,9 @@ struct ShowLists: ShowCommand {
         for client in switchboard.clientIDs {
             switch switchboard.clients[client].phase {
             case .startup, .authenticating: loggingIn += 1
-            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .console, .cancelRequest: break
+            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .replicating, .console,
+                .cancelRequest:
+                break
             }
         }
         var databases = 0
@@ -50,7 +52,7 @@ struct ShowLists: ShowCommand {
             ("users", switchboard.users.count),
             ("peers", switchboard.snapshot.peers.count),
             ("pools", switchboard.pools.count),
-            ("peer_pools", 0),
+            ("peer_pools", switchboard.peerPools.count),
             ("free_clients", Int(switchboard.clients.slotCount) - clients),
             ("used_clients", clients),
             ("login_clients", loggingIn),

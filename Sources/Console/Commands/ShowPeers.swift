@@ -20,19 +20,10 @@ struct ShowPeers: ShowCommand {
     }
 }
 
-/// Peers are not spoken to yet, so that no pool of a peer exists.
 struct ShowPeerPools: ShowCommand {
-    struct Row {
-        let peer: Int
-        let activeRequests: Int
-        let waitingRequests: Int
-        let activeCancels: Int
-        let opening: Int
-    }
-
     static let words = "SHOW PEER_POOLS"
     static let doc = "Cancel requests on their way to peers, one row a peer that was used."
-    static let columns: [Column<Row>] = [
+    static let columns: [Column<PeerPoolReport>] = [
         .int4("peer_id", "Number of the peer") { $0.peer },
         .int4("cl_active_cancel_req", "Cancel requests that were passed on") { $0.activeRequests },
         .int4("cl_waiting_cancel_req", "Cancel requests not passed on yet") { $0.waitingRequests },
@@ -40,5 +31,7 @@ struct ShowPeerPools: ShowCommand {
         .int4("sv_login", "Connections being made") { $0.opening },
     ]
 
-    static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [Row] { [] }
+    static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [PeerPoolReport] {
+        switchboard.peerPools
+    }
 }

@@ -81,8 +81,8 @@ struct ShowPools: ShowCommand {
                 pool: pool, database: database, user: user, mode: switchboard.pools[pool].settings.mode,
                 loadBalance: switchboard.databases[switchboard.pools[pool].database].entry.shownLoadBalance)
             let inLine = switchboard.pools[pool].waiting
-            report.waitingClients = inLine.count
-            report.activeClients = max(0, switchboard.pools[pool].clients - inLine.count)
+            report.waitingClients = inLine.count + switchboard.pools[pool].replicationLine.count
+            report.activeClients = max(0, switchboard.pools[pool].clients - report.waitingClients)
             if pool == switchboard.consolePool { report.activeClients = switchboard.consoleClients }
             if let slot = inLine.first, let first = switchboard.clients.id(at: slot) {
                 report.longestWait = switchboard.queueTime(of: first, now: moment.now)

@@ -31,7 +31,9 @@ struct ShowSockets: ShowCommand {
             switch switchboard.clients[client].phase {
             case .startup, .authenticating:
                 reports.append(switchboard.report(client, in: nil, state: "cl_login", at: moment))
-            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .console, .cancelRequest: break
+            case .awaitingWelcome, .idle, .waiting, .active, .skipping, .replicating, .console,
+                .cancelRequest:
+                break
             }
         }
         return reports

@@ -7,6 +7,7 @@ struct SocketReport {
     let isServer: Bool
     let user: ByteString
     let database: ByteString
+    let replication: Replication.Kind?
     var state: ByteString
     let peer: ByteString
     let peerPort: Int
@@ -33,7 +34,13 @@ enum SocketColumns {
         .text("type", "C for a client, S for a server") { $0.isServer ? "S" : "C" },
         .text("user", "User it is logged in as") { $0.user },
         .text("database", "Name of the database that clients ask for") { $0.database },
-        .text("replication", "Kind of replication connection: none") { _ in "none" },
+        .text("replication", "Kind of replication connection: none, logical or physical") {
+            switch $0.replication {
+            case .logical: "logical"
+            case .physical: "physical"
+            case nil: "none"
+            }
+        },
         .text("state", "What it is doing") { $0.state },
         .text("addr", "Address of the other end; unix for a unix socket") { $0.peer },
         .int4("port", "Port of the other end") { $0.peerPort },
@@ -78,7 +85,8 @@ extension Switchboard {
         let database = pool.map { pools[$0].database } ?? clients[client].database
         return SocketReport(
             isServer: false, user: clients[client].user.map { users[$0].name } ?? "(nouser)",
-            database: database.map { databases[$0].name } ?? "(nodb)", state: state,
+            database: database.map { databases[$0].name } ?? "(nodb)",
+            replication: clients[client].replication?.kind, state: state,
             peer: ByteString(peer.host), peerPort: Int(peer.family == .unix ? local.port : peer.port),
             local: ByteString(local.host), localPort: Int(local.port),
             connectTime: moment.clock.text(clients[client].connectedAt),
@@ -103,7 +111,8 @@ extension Switchboard {
         let fromSocket = Int(remote?.processID ?? 0)
         return SocketReport(
             isServer: true, user: users[pools[pool].user].name,
-            database: databases[pools[pool].database].name, state: state, peer: host,
+            database: databases[pools[pool].database].name,
+            replication: servers[server].replication?.kind, state: state, peer: host,
             peerPort: Int(isUnix ? endpoint.port : remote?.port ?? endpoint.port),
             local: local.map { ByteString($0.host) } ?? "",
             localPort: Int(isUnix ? endpoint.port : local?.port ?? 0),

@@ -2,10 +2,10 @@ import Engine
 import Primitives
 import Session
 
-/// Part of PgBouncer's online restart, as SHOW FDS is.
 struct Suspend: OrderCommand {
     static let words = "SUSPEND"
-    static let doc = "Stops all reading and writing, for handing the sockets over; not available yet."
+    static let doc =
+        "Writes what is to be written and stops all reading, until RESUME or until no console is left."
 
     static func accepts(_ argument: ByteString) -> Bool { argument.isEmpty }
 
@@ -13,9 +13,17 @@ struct Suspend: OrderCommand {
         -> Outcome
     {
         if switchboard.mode != .active { return .failed("already suspended/paused") }
-        return .failed(
-            .console(
-                "SUSPEND is not available", state: "0A000",
-                hint: "PAUSE waits for transactions to end and keeps new ones waiting."))
+        if switchboard.databaseIDs.contains(where: { switchboard.databases[$0].isPaused }) {
+            return .failed("cannot suspend with paused databases")
+        }
+        if !switchboard.crew.isAlone {
+            return .failed(
+                .console(
+                    "SUSPEND is not available with several workers", state: "0A000",
+                    hint: "PAUSE waits for transactions to end and keeps new ones waiting."))
+        }
+        call.log("SUSPEND", on: &switchboard, into: &actions)
+        switchboard.suspend(for: call.client, now: call.now, into: &actions)
+        return .waits(.suspend)
     }
 }

@@ -1,0 +1,78 @@
+import Config
+import Pool
+public import Primitives
+import Session
+
+/// SUSPEND: every link but the console's is left unread, and what was to be written is written. Nothing is
+/// closed and nothing is lost; RESUME goes on where it stopped.
+extension Switchboard {
+    /// The answer comes as console news when nothing is left to be written.
+    public mutating func suspend(for console: ClientID?, now: Instant, into actions: inout ActionList) {
+        mode = .suspended
+        suspendedAt = now
+        for client in clientIDs where clients[client].phase != .console {
+            hold(client, .suspension, into: &actions)
+        }
+        for server in serverIDs where servers.contains(server) {
+            switch roster.state(server) {
+            case .active, .idle: hold(server, .suspension, into: &actions)
+            case .opening, .testing:
+                // Nobody waits for what these do, except for the outcome: it is done again afterwards.
+                closeServer(
+                    server, because: "close unsafe file descriptors on suspend", now: now, into: &actions)
+            case .cancelling, nil: break
+            }
+        }
+        if let console { consoleWaits.append((console, .suspend)) }
+        endWaits(now: now, into: &actions)
+    }
+
+    /// Everything is read again.
+    mutating func liftSuspension(into actions: inout ActionList) {
+        for client in clientIDs { unhold(client, .suspension, into: &actions) }
+        for server in serverIDs { unhold(server, .suspension, into: &actions) }
+    }
+
+    /// Whether some link still has something to be written to it; the console's own do not count.
+    var isFlushing: Bool {
+        clientIDs.contains { clients[$0].isCongested && clients[$0].phase != .console }
+            || serverIDs.contains { servers[$0].isCongested }
+    }
+
+    /// `suspend_timeout`: links that have not taken what was to be written to them are closed.
+    mutating func endFlushing(now: Instant, into actions: inout ActionList) {
+        let limit = snapshot.global.suspendTimeout
+        guard mode == .suspended, !limit.isZero, now >= suspendedAt + limit else { return }
+        for server in serverIDs where servers.contains(server) && servers[server].isCongested {
+            if let client = servers[server].client {
+                detach(client, from: server, into: &actions)
+                refuse(client, .suspendTimeout, now: now, into: &actions)
+            }
+            closeServer(server, because: Refusal.suspendTimeout.text, now: now, into: &actions)
+        }
+        for client in clientIDs
+        where clients.contains(client) && clients[client].isCongested && clients[client].phase != .console {
+            refuse(client, .suspendTimeout, now: now, into: &actions)
+        }
+    }
+
+    /// Nobody is left who could say RESUME.
+    mutating func resumeWithoutConsole(now: Instant, into actions: inout ActionList) {
+        guard mode == .suspended, consoleClients == 0 else { return }
+        log(.log, "admin disappeared when suspended, doing RESUME", into: &actions)
+        resume(nil, now: now, into: &actions)
+    }
+
+    /// No deadline of a link ends anything now: it is looked at again later. `false`: nothing is suspended.
+    mutating func putsOff(_ client: ClientID, now: Instant) -> Bool {
+        guard mode == .suspended else { return false }
+        wake(client, at: now + Limits.upkeepPeriod)
+        return true
+    }
+
+    mutating func putsOff(_ server: ServerID, now: Instant) -> Bool {
+        guard mode == .suspended, roster.state(server) != .cancelling else { return false }
+        wake(server, at: now + Limits.upkeepPeriod)
+        return true
+    }
+}
