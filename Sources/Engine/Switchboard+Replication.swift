@@ -116,19 +116,24 @@ extension Switchboard {
         openServers(for: pool, now: now, into: &actions)
     }
 
-    /// Its server could not be logged in. A refusal is for this client alone, and the
-    /// server's words stay in the log, as in PgBouncer; when nobody answered, the client keeps its place.
+    /// The server will not have it. That is for this client alone, and the server's words stay in the log, as
+    /// in PgBouncer. The client hears of it last, so that the log is complete when it does.
+    mutating func refuseReplication(
+        _ server: ServerID, _ replication: Replication, now: Instant, into actions: inout ActionList
+    ) {
+        let client = replication.client
+        replication.server = nil
+        closeServer(server, because: Refusal.loginFailed.text, now: now, into: &actions)
+        if let client, clients.contains(client) { refuse(client, .loginFailed, now: now, into: &actions) }
+    }
+
+    /// Its server could not be logged in, because nobody answered: the client keeps its place.
     mutating func replicationFailed(
         _ server: ServerID, _ replication: Replication, _ refusal: Refusal, now: Instant,
         into actions: inout ActionList
     ) {
         guard servers[server].phase != .replicating else { return }
         let pool = servers[server].pool
-        if refusal == .loginFailed {
-            guard let client = replication.client else { return }
-            replication.server = nil
-            return refuse(client, .loginFailed, now: now, into: &actions)
-        }
         pools[pool].pace.loginFailed(now: now)
         if databases[pools[pool].database].entry.loadBalanceHosts == .disable {
             databases[pools[pool].database].hostCursor &+= 1

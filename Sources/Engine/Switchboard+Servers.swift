@@ -348,11 +348,11 @@ extension Switchboard {
             .warning, server,
             ByteString("server login failed: ").appending(severity).appending(" ").appending(text),
             into: &actions)
-        let isTemporary = state.bytes.starts(with: ByteString("57P0").bytes)
-        if servers[server].replication != nil, !isTemporary {
-            return failLogin(server, .loginFailed, now: now, into: &actions)
-        }
         if state.bytes.starts(with: [0x32, 0x38]) { dropPassword(of: servers[server].pool) }
+        let isTemporary = state.bytes.starts(with: ByteString("57P0").bytes)
+        if let replication = servers[server].replication, !isTemporary {
+            return refuseReplication(server, replication, now: now, into: &actions)
+        }
         failLogin(server, Refusal(text, state: state), now: now, into: &actions)
     }
 
