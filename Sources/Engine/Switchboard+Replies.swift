@@ -212,6 +212,10 @@ extension Switchboard {
             if isWhole, body.equals("DEALLOCATE ALL\0") || body.equals("DISCARD ALL\0") {
                 forgetAll(of: servers[server].client, and: server)
             }
+            // What completes in a failed transaction has ended it; ReadyForQuery will say how.
+            if kind == .commandComplete, servers[server].status == .failed {
+                servers[server].status = .inTransaction
+            }
             return step(servers[server].replies.commandComplete(), from: server)
         case .copyInResponse:
             guard let crossedOut = servers[server].replies.copyInResponse(),

@@ -117,8 +117,8 @@ extension World {
         for client in clients where client.isAdmin { leave(client) }
         if isEnding { return }
         tell { $0.resume(nil, now: $1, into: &$2) }
-        for name: ByteString in ["one", "two"] {
-            guard let database = engine.database(named: name) else { continue }
+        // Those that only `*` covers can be killed, too.
+        for database in engine.databaseIDs {
             tell { engine, now, actions in
                 engine.setDisabled(database, false, into: &actions)
                 engine.resume(database, now: now, into: &actions)

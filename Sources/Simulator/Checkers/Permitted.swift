@@ -71,7 +71,10 @@ struct Permitted {
             (deeds.contains(.killClient), ["admin forced disconnect"]),
             (
                 deeds.contains(.killDatabase),
-                ["admin forced disconnect", "database removed", "database \"one\" is disabled"]
+                [
+                    "admin forced disconnect", "database removed", "database \"one\" is disabled",
+                    "suspend_timeout",
+                ]
             ),
             (
                 deeds.contains(.endWithServers) || deeds.contains(.endWithClients),
