@@ -53,7 +53,7 @@ package enum FuzzTable {
         Fuzzer(
             "F14", "event-script",
             "Whatever clients, servers, operators and time do, rules hold after every event and all heals.",
-            limitBytes: 1024, boundMilliseconds: 2000, dictionary: EventScript.words, run: EventScript.run),
+            limitBytes: 1024, boundMilliseconds: 5000, dictionary: EventScript.words, run: EventScript.run),
         Fuzzer(
             "F15", "printed-text",
             "A log line has no control byte and fits; tables say names byte for byte.",
