@@ -137,7 +137,7 @@ struct EventScript {
 
     private static let commands = [
         "PAUSE", "PAUSE db", "RESUME", "RESUME db", "DISABLE db", "ENABLE db", "KILL db", "RECONNECT",
-        "SUSPEND",
+        "SHOW STATE",
         "KILL", "RELOAD", "WAIT_CLOSE db", "SHOW CLIENTS", "SHOW SERVERS", "SHOW POOLS", "SHOW SOCKETS",
         "KILL_CLIENT 1", "KILL_CLIENT 2", "SET default_pool_size = 2", "SET pool_mode = session",
         "SET pool_mode = transaction", "SET server_lifetime = 1", "SET max_prepared_statements = 1",
@@ -179,6 +179,8 @@ struct EventScript {
     /// No more faults: whoever waits for a server gets one or an answer, and nothing is left of who has left.
     private mutating func heal() {
         guard rig.finding == nil, !rig.hasExited else { return }
+        // After SUSPEND nobody new is heard, and that goes for consoles, too.
+        rig.tell { $0.signalled(.resume, now: $1, into: &$2) }
         let console = rig.connect("admin", "pgbouncer")
         for text in ["RESUME", "RESUME db", "RESUME other", "ENABLE db", "ENABLE other"] {
             rig.feed(console, Message.query(text))
