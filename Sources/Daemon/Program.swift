@@ -159,7 +159,7 @@ package enum Program {
         guard linux_effective_user() != 0 else {
             throw StartFailure(text: "PgBouncer should not run as root")
         }
-        _ = linux_forbid_privileges()
+        if !settings.asksPAM { _ = linux_forbid_privileges() }
         _ = linux_forbid_dumps()
     }
 
