@@ -17,7 +17,7 @@ public struct GlobalSettings: Equatable, Sendable {
     /// File with maps from system names to role names, used when auth_type is hba.
     public var authIdentFile: ByteString?
     /// LDAP parameters, used when auth_type is ldap.
-    public var authLDAPOptions: ByteString?
+    public var authLDAPOptions: LDAPOptions?
     /// Query with one parameter, the user name, that returns that user's name and secret.
     public var authQuery: ByteString = """
         SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END \

@@ -12,15 +12,6 @@ enum NotYet {
 
     static let rows: [Row] = [
         Row(
-            setting: "auth_type",
-            sentence: "this way to log in is not available yet; use scram-sha-256, md5, hba or trust"
-        ) {
-            switch $0.global.authType {
-            case .ldap, .pam: true
-            case .any, .trust, .cert, .plain, .md5, .scramSHA256, .hba: false
-            }
-        },
-        Row(
             setting: "client_tls_sslmode",
             sentence: "TLS with several workers is not available yet; use disable, or workers = 1"
         ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },

@@ -74,7 +74,8 @@ public final class Snapshot: Sendable {
             try row.parse(value, into: &changed)
         } catch {
             let expected = "expected " + error.expected
-            return .failure(ConfigError(.badValue, place, setting: key, found: value, expected: expected))
+            let found = ConnectString.withoutSecrets(value)
+            return .failure(ConfigError(.badValue, place, setting: key, found: found, expected: expected))
         }
         let snapshot = with(global: changed)
         for missing in NotYet.rows where missing.applies(snapshot) && !missing.applies(self) {

@@ -21,6 +21,8 @@ struct ProcessSettings: Sendable {
     var logFile: ByteString = ""
     var pidFile: ByteString = ""
     var user: ByteString = ""
+    /// PAM is asked, whose modules may need programs with more rights than ours.
+    var asksPAM = false
     var logFormat = EventLoop.LogFormat.text
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
@@ -119,6 +121,7 @@ final class ConfigurationSource {
         case .success(let loaded):
             var snapshot = withCommandLine(loaded.snapshot, path)
             var warnings = loaded.notices.map { ByteString($0.text) }
+            warnings += FilePermissions.warnings(snapshot).map { ByteString($0) }
             if let current {
                 warnings += SnapshotDiff(from: current, to: snapshot).warnings.map { ByteString($0) }
                 snapshot = snapshot.keepingStartSettings(of: current)
@@ -127,6 +130,7 @@ final class ConfigurationSource {
             current = snapshot
             var settings = ProcessSettings(snapshot.global)
             settings.security = security
+            settings.asksPAM = snapshot.global.authType == .pam || snapshot.access.asksPAM
             return .accepted(snapshot, settings, warnings: warnings)
         }
     }

@@ -62,12 +62,13 @@ package enum Program {
 
     private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
         let source = ConfigurationSource(arguments)
-        let (snapshot, settings) = try configuration(source, &log)
+        let (snapshot, settings, warnings) = try configuration(source, &log)
         if arguments.takesOver {
             throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
         }
         try becomeUser(settings)
         try openLog(settings, &log)
+        for warning in warnings { log.write(.warning, warning) }
         let pidfile = Pidfile(path: settings.pidFile)
         if arguments.runsInBackground, settings.pidFile.isEmpty {
             throw StartFailure(text: "daemon needs pidfile configured")
@@ -134,11 +135,10 @@ package enum Program {
 
     private static func configuration(
         _ source: ConfigurationSource, _ log: inout Log
-    ) throws(StartFailure) -> (Snapshot, ProcessSettings) {
+    ) throws(StartFailure) -> (Snapshot, ProcessSettings, warnings: [ByteString]) {
         switch source.load() {
         case .accepted(let snapshot, let settings, let warnings):
-            for warning in warnings { log.write(.warning, warning) }
-            return (snapshot, settings)
+            return (snapshot, settings, warnings)
         case .refused(let errors):
             for error in errors { log.write(.error, error) }
             throw StartFailure(text: "cannot load config file")
@@ -159,7 +159,7 @@ package enum Program {
         guard linux_effective_user() != 0 else {
             throw StartFailure(text: "PgBouncer should not run as root")
         }
-        _ = linux_forbid_privileges()
+        if !settings.asksPAM { _ = linux_forbid_privileges() }
         _ = linux_forbid_dumps()
     }
 

@@ -13,7 +13,22 @@ extension Worker where Engine: ~Copyable {
     mutating func carryOut(from bytes: ByteView) {
         perform(from: bytes)
         serveConsole()
-        if engine.hasSideJobs { helpers.give(engine.takeSideJobs()) }
+        if engine.hasSideJobs { giveSideJobs() }
+    }
+
+    /// To the helpers, or to the resolver.
+    @inline(never)
+    private mutating func giveSideJobs() {
+        var others: [NumberedSideJob] = []
+        for job in engine.takeSideJobs() {
+            guard case .hostName(let address) = job.job else {
+                others.append(job)
+                continue
+            }
+            resolver.askHost(address, for: job.number, now: now)
+            if resolver.hasHosts { followUps.append(FollowUp(kind: .news, link: 0)) }
+        }
+        helpers.give(others)
     }
 
     @inline(__always)

@@ -40,12 +40,23 @@ extension Worker where Engine: ~Copyable {
     /// The resolver has learned something, whether somebody waits for it or not.
     @inline(never)
     mutating func takeNews() {
+        if resolver.hasHosts { takeHosts() }
         guard resolver.hasNews else { return }
         let (notes, moved) = resolver.takeNews()
         for (level, text) in notes { log.write(level, text) }
         actions.removeAll()
         engine.learned(resolver.report, moved: moved, now: now, into: &actions)
         carryOut()
+    }
+
+    /// Names of clients' hosts have been looked up.
+    private mutating func takeHosts() {
+        for (number, name) in resolver.takeHosts() {
+            actions.removeAll()
+            engine.sideJobDone(
+                number, name.map { .text($0) } ?? .failed("no such name"), now: now, into: &actions)
+            carryOut()
+        }
     }
 
     /// Names have been looked up.

@@ -5,7 +5,7 @@ import Testing
 @Suite struct NotYetTests {
     @Test(
         arguments: [
-            "auth_type = pam", "auth_type = ldap", "workers = 2\nclient_tls_sslmode = require",
+            "workers = 2\nclient_tls_sslmode = require",
             "workers = 2\nserver_tls_sslmode = require",
         ] as [ByteString])
     func whatIsMissingIsRefusedWithItsLine(line: ByteString) {

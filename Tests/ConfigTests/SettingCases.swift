@@ -26,7 +26,9 @@ let settingCases: [SettingCase] = [
     SettingCase("auth_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_hba_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_ident_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
-    SettingCase("auth_ldap_options", .now, "some thing", shown: "some thing", bad: "a\0b"),
+    SettingCase(
+        "auth_ldap_options", .now, "ldapserver=a, ldapbasedn=\"dc=x\" ldapbindpasswd=s",
+        shown: "ldapserver=a ldapbasedn=dc=x ldapbindpasswd=***", bad: "a\0b"),
     SettingCase("auth_query", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_type", .newConnections, "Trust", shown: "trust", bad: "no-such"),
     SettingCase("auth_user", .now, "some thing", shown: "some thing", bad: "a\0b"),

@@ -101,6 +101,7 @@ class Pooler:
         """Write a file that the pooler may read."""
         path = Path(path)
         path.write_text(text)
+        path.chmod(0o640)
         give_to_owner(path)
 
     def start(self, *arguments, wait=True):

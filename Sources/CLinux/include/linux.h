@@ -174,6 +174,8 @@ long linux_become_user(const char *name);
 // Whether there is such a user; whether this is a folder. 1 or 0.
 int linux_has_user(const char *name);
 int linux_is_folder(const char *path);
+// The permissions of a plain file and whose it is; 0 for what is none. Or a negated errno.
+long linux_file_mode(const char *path, uint32_t *owner);
 long linux_change_group(const char *path, const char *group);
 long linux_change_mode(const char *path, uint32_t mode);
 // Raises the soft limit of open files to the hard one.
