@@ -19,20 +19,6 @@ enum NotYet {
             case .ldap, .pam: true
             case .any, .trust, .cert, .plain, .md5, .scramSHA256, .hba: false
             }
-        },
-        Row(
-            setting: "client_tls_sslmode",
-            sentence: "TLS with several workers is not available yet; use disable, or workers = 1"
-        ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },
-        Row(
-            setting: "server_tls_sslmode",
-            sentence:
-                "TLS with several workers is not available yet; use prefer, allow or disable, or workers = 1"
-        ) {
-            switch $0.global.serverTLSSSLMode {
-            case .disable, .allow, .prefer: false
-            case .require, .verifyCA, .verifyFull: $0.global.workers != 1
-            }
-        },
+        }
     ]
 }

@@ -297,7 +297,8 @@ extension Switchboard {
         _ line: Line, of worker: WorkerID, now: Instant, into actions: inout ActionList
     ) {
         // A pool that only lookups use has no client that entered it.
-        let found = knownPool(line.pool) ?? pool(labelled: line.pool, now: now, into: &actions)
+        var found = knownPool(line.pool)
+        if found == nil, line.count > 0 { found = pool(labelled: line.pool, now: now, into: &actions) }
         guard let pool = found else { return }
         prepareBooks(pool)
         let place = Int(worker.index) - 1

@@ -48,8 +48,8 @@ extension Switchboard {
         ServerParcel(
             pool: label(of: servers[server].pool), number: servers[server].number,
             endpoint: servers[server].endpoint, remote: servers[server].remote, local: servers[server].local,
-            processID: servers[server].processID, secret: servers[server].secret,
-            epoch: servers[server].epoch, openedAt: servers[server].openedAt,
+            encryption: servers[server].encryption, processID: servers[server].processID,
+            secret: servers[server].secret, epoch: servers[server].epoch, openedAt: servers[server].openedAt,
             requestAt: servers[server].requestAt, restingSince: servers[server].restingSince, era: era,
             parameters: pairs(of: servers[server].parameters),
             statements: servers[server].statements.inOrderOfUse.map { statements.definition($0) },
@@ -71,6 +71,7 @@ extension Switchboard {
             return
         }
         actions.append(.adopt(.server(server)))
+        if mode == .suspended { hold(server, .suspension, into: &actions) }
         pools[pool].lists.move(server, to: .idle, in: &roster)
         if crew.isKeeper {
             returned(to: pool, from: worker)
@@ -82,6 +83,11 @@ extension Switchboard {
             if parcel.era < pools[pool].loans.retiredBefore {
                 servers[server].retirement = "database configuration changed"
                 if pools[pool].loans.retiringElsewhere > 0 { pools[pool].loans.retiringElsewhere -= 1 }
+            }
+            if let moved = movedHosts[parcel.endpoint.host], parcel.era < moved.era,
+                isElsewhere(server, than: moved.host)
+            {
+                servers[server].retirement = "obsolete connection"
             }
         } else {
             databases[pools[pool].database].servers += 1
@@ -110,6 +116,7 @@ extension Switchboard {
         servers[server].phase = .ready
         servers[server].remote = parcel.remote
         servers[server].local = parcel.local
+        servers[server].encryption = parcel.encryption
         servers[server].processID = parcel.processID
         servers[server].secret = parcel.secret
         servers[server].epoch = parcel.epoch

@@ -81,7 +81,8 @@ def test_passed_sockets(make_pooler):
     # The descriptors have to be 3 and 4, and LISTEN_PID the process's own number.
     program, pooler.binary = str(pooler.binary), "/usr/bin/python3"
     line = (
-        f"import os; os.dup2({tcp.fileno()}, 100); os.dup2({local.fileno()}, 101); os.dup2(100, 3); os.dup2(101, 4); "
+        f"import fcntl, os; a, b = (fcntl.fcntl(n, fcntl.F_DUPFD, 300) for n in ({tcp.fileno()}, {local.fileno()})); "
+        "os.dup2(a, 3); os.dup2(b, 4); "
         "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2'); "
         f"os.execv({program!r}, ['pglido', '-q', {str(pooler.ini)!r}])")
     pooler.launch("-c", line, pass_fds=[tcp.fileno(), local.fileno()])
