@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -67,9 +68,10 @@ def test_status(manager):
     assert re.match(r"STATUS=stats: \d+ xacts/s, .*, xact \d+ μs, query \d+ μs, wait \d+ μs", state)
 
 
-def test_passed_sockets(make_pooler):
+@pytest.mark.parametrize("supervisor", [None, 1])
+def test_passed_sockets(make_pooler, supervisor):
     """Sockets of the manager are used instead of those of the file."""
-    pooler = make_pooler(start=False)
+    pooler = make_pooler(start=False, supervisor=supervisor)
     pooler.write_files()
     tcp = socket.create_server(("127.0.0.1", 0))
     local = socket.socket(socket.AF_UNIX)
@@ -87,6 +89,11 @@ def test_passed_sockets(make_pooler):
         f"os.execv({program!r}, ['pglido', '-q', {str(pooler.ini)!r}])")
     pooler.launch("-c", line, pass_fds=[tcp.fileno(), local.fileno()])
     eventually(lambda: "process up" in pooler.log, "it is up")
+    if supervisor:
+        (pid,) = Path(f"/proc/{pooler.process.pid}/task/{pooler.process.pid}/children").read_text().split()
+        with Wire(tcp.getsockname()[1]) as wire:
+            wire.login()
+        os.kill(int(pid), signal.SIGKILL)
     for port, host in ((tcp.getsockname()[1], "127.0.0.1"), (7777, str(pooler.folder))):
         with Wire(port, host) as wire:
             wire.login()
