@@ -349,17 +349,21 @@ extension Switchboard {
     // MARK: Parameters
 
     private mutating func parameterChanged(_ body: ByteView, on server: ServerID) -> ReplyStep {
-        guard let (name, value) = ServerMessage.parameterStatus(body) else { return .broken }
-        let isForClient = servers[server].client != nil && !servers[server].awaitsParameters
-        if let index = parameters.reportedIndex(name) {
-            servers[server].parameters = parameters.replacing(
-                servers[server].parameters, at: index, with: value)
-            if isForClient, let client = servers[server].client {
-                clients[client].parameters = parameters.replacing(
-                    clients[client].parameters, at: index, with: value)
-            }
+        let client = servers[server].awaitsParameters ? nil : servers[server].client
+        guard follow(body, on: server, for: client) else { return .broken }
+        return client != nil ? .relay : .swallow
+    }
+
+    /// Notes what a ParameterStatus says of a server, and of the client it is for. `false`: it says nothing.
+    mutating func follow(_ body: ByteView, on server: ServerID, for client: ClientID?) -> Bool {
+        guard let (name, value) = ServerMessage.parameterStatus(body) else { return false }
+        guard let index = parameters.reportedIndex(name) else { return true }
+        servers[server].parameters = parameters.replacing(servers[server].parameters, at: index, with: value)
+        if let client {
+            clients[client].parameters = parameters.replacing(
+                clients[client].parameters, at: index, with: value)
         }
-        return isForClient ? .relay : .swallow
+        return true
     }
 
     // MARK: ReadyForQuery
