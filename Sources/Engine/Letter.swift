@@ -177,6 +177,15 @@ public struct Line: Equatable, Sendable {
     public let pool: PoolLabel
     public let count: Int
     public let since: Instant
+    /// Of lines elsewhere: how many servers whoever is told of them has beyond its share.
+    public let surplus: Int
+
+    public init(pool: PoolLabel, count: Int, since: Instant, surplus: Int = 0) {
+        self.pool = pool
+        self.count = count
+        self.since = since
+        self.surplus = surplus
+    }
 }
 
 /// What a mate has to know of a pool whose servers only the keeper opens.

@@ -36,6 +36,7 @@ extension Switchboard {
             tellRivals(of: pool, to: worker, now: now, into: &actions)
         }
         lettersSent &+= 1
+        serversSent &+= 1
         actions.append(.part(.server(server), actions.write(.server(parcel)), to: worker))
         for statement in servers[server].statements.takeAll() { statements.letGo(statement) }
         forgetUnnamed(of: server)
@@ -97,6 +98,7 @@ extension Switchboard {
         if !mayLend(pool), mode != .suspended {
             return closeServer(server, because: "pause mode", now: now, into: &actions)
         }
+        if crew.isKeeper, passOn(server, now: now, into: &actions) { return }
         lendOn(server, now: now, into: &actions)
         if servers.contains(server), roster.state(server) == .idle {
             servers[server].restingSince = parcel.restingSince

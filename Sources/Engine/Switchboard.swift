@@ -124,6 +124,7 @@ public struct Switchboard: ~Copyable {
     var busyLastPeriod: UInt64 = 0
     public internal(set) var lettersSent: UInt64 = 0
     public internal(set) var lettersReceived: UInt64 = 0
+    public internal(set) var serversSent: UInt64 = 0
 
     /// For those who make several and need not know what it is.
     public typealias Instance = InstanceSecret

@@ -828,7 +828,7 @@ final class CrewWorld {
 
     /// How long the first client in line may be overtaken: what `Limits` says, and letters.
     var overtakingBound: TimeSpan {
-        let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairness.nanoseconds
+        let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairnessAtMost.nanoseconds
         return TimeSpan(nanoseconds: periods + Int64(plan.letterMicroseconds) * 4000)
     }
 }
