@@ -173,6 +173,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var statsPeriod: TimeSpan = .seconds(60)
     /// Users who may log in to the console and look, but change nothing.
     public var statsUsers: [ByteString] = []
+    /// Work in a process of its own, which another one starts anew when it crashes.
+    public var supervisor: Bool = false
     /// Longest time buffers are flushed in a suspend or restart; 0 waits for ever.
     public var suspendTimeout: TimeSpan = .seconds(10)
     /// Also log to syslog.

@@ -29,6 +29,7 @@ struct ProcessSettings: Sendable {
     var syslogFacility: ByteString = "daemon"
     /// Threads.
     var workers = 1
+    var supervisor = false
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -82,6 +83,7 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
+        supervisor = global.supervisor
         workers = global.workers == 0 ? Processors.count : global.workers
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn

@@ -26,7 +26,10 @@ package enum Program {
     /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
     package static func run(_ words: [ByteString]) -> Int32 {
         switch Arguments.parse(words) {
-        case .run(let arguments): return run(arguments)
+        case .run(let arguments):
+            guard let post = Supervisor.Post.mine else { return run(arguments) }
+            var supervisor = Supervisor(post)
+            return supervisor.run()
         case .check(let arguments):
             let check = ConfigurationCheck(ConfigurationSource(arguments).examine())
             say(check.report, on: 1)
@@ -50,9 +53,11 @@ package enum Program {
     }
 
     private static func run(_ arguments: Arguments) -> Int32 {
+        let supervised = Supervised()
         var log = Log(onStandardError: !arguments.isQuiet)
+        supervised?.post.open(&log)
         do throws(StartFailure) {
-            try start(arguments, &log)
+            try start(arguments, supervised, &log)
             return 0
         } catch {
             log.write(.fatal, error.text)
@@ -60,34 +65,49 @@ package enum Program {
         }
     }
 
-    private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
+    private static func start(
+        _ arguments: Arguments, _ supervised: Supervised?, _ log: inout Log
+    ) throws(StartFailure) {
         let source = ConfigurationSource(arguments)
         let (snapshot, settings, warnings) = try configuration(source, &log)
+        if arguments.takesOver, settings.supervisor {
+            throw StartFailure(text: "supervisor = 1 and an online restart (-R) do not go together")
+        }
         if arguments.takesOver {
             throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
         }
         try becomeUser(settings)
         try openLog(settings, &log)
         for warning in warnings { log.write(.warning, warning) }
-        let pidfile = Pidfile(path: settings.pidFile)
-        if arguments.runsInBackground, settings.pidFile.isEmpty {
+        // A supervisor has a pidfile and is in the background already.
+        let pidfile = Pidfile(path: supervised == nil ? settings.pidFile : "")
+        let goesIntoBackground = arguments.runsInBackground && supervised == nil
+        if arguments.runsInBackground, supervised != nil { log.onStandardError = false }
+        if goesIntoBackground, settings.pidFile.isEmpty {
             throw StartFailure(text: "daemon needs pidfile configured")
         }
         try pidfile.clearWay(&log)
         raiseFileLimit(settings, &log)
         Signals.block()
-        if !arguments.runsInBackground { try pidfile.write() }
+        if !goesIntoBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
         var listeners = Listeners()
         do throws(StartFailure) {
-            try listeners.open(settings, &log)
-            if arguments.runsInBackground {
+            if let supervised {
+                for listener in supervised.listeners { listeners.add(listener) }
+            } else {
+                try listeners.open(settings, &log)
+            }
+            if goesIntoBackground {
                 try goIntoBackground(&log)
                 try pidfile.write()
             }
+            if settings.supervisor, supervised == nil {
+                try Supervisor.Post(settings, listeners.passOn(), onStandardError: log.onStandardError).take()
+            }
         } catch {
             listeners.stop(.all)
-            if !arguments.runsInBackground { pidfile.remove() }
+            if !goesIntoBackground || settings.supervisor { pidfile.remove() }
             throw error
         }
         defer { pidfile.remove() }

@@ -69,7 +69,7 @@ extension Worker where Engine: ~Copyable {
             let link = console.map { LinkID.client($0).packed } ?? 0
             followUps.append(FollowUp(kind: .reload, link: link))
         case .exit: isExiting = true
-        case .post(let index, let worker): put(actions[index], -1, to: worker)
+        case .post(let index, let worker): put(actions[index], to: worker)
         case .part(let link, let index, let worker):
             flush()
             part(link, actions[index], to: worker)

@@ -105,6 +105,7 @@ let settingCases: [SettingCase] = [
     SettingCase("so_reuseport", .restart, "-1", shown: "1", bad: "maybe"),
     SettingCase("stats_period", .now, "1h", shown: "3600", bad: "0"),
     SettingCase("stats_users", .now, "a,b  c", shown: "a, b, c", bad: "a\0b"),
+    SettingCase("supervisor", .restart, "yes", shown: "1", bad: "maybe"),
     SettingCase("suspend_timeout", .now, "1h", shown: "3600", bad: ""),
     SettingCase("syslog", .now, "yes", shown: "1", bad: "maybe"),
     SettingCase("syslog_facility", .now, "LOCAL3", shown: "local3", bad: "mail"),

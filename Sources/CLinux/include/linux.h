@@ -159,6 +159,28 @@ int linux_parse_address(const char *text, linux_address *address);
 int linux_resolve(const char *host, uint16_t port, linux_address *room, int count);
 const char *linux_resolve_error(int code);
 
+// A process that starts itself again (supervise.c). Words are arguments as `main` gets them.
+long linux_supervisor_signalfd(void);
+// As linux_next_signal, and C for a child that has ended.
+int linux_next_supervisor_signal(int fd);
+void linux_send_signal(int32_t process, int letter);
+// Does not come back, unless with a negated errno.
+long linux_become_self(char **words);
+// The new process, in a group of its own.
+long linux_start_self(char **words);
+// 1 when it has ended: by this signal, or, when that is 0, with this status.
+int linux_reap(int32_t process, int *signal_number, int *status);
+const char *linux_signal_name(int number);
+// From here on the end of our parent is a SIGINT for us. 0 when it is not our parent any more.
+int linux_end_with(int32_t parent);
+int32_t linux_parent(void);
+long linux_share_with_children(int fd);
+long linux_datagram_pair(int ends[2]);
+// -1 for as long as it takes.
+void linux_wait_for_either(int first, int second, int milliseconds);
+// NULL takes it away.
+void linux_set_environment(const char *name, const char *value);
+
 // Process (process.c).
 long linux_random(void *room, size_t count);
 long linux_eventfd(void);
