@@ -25,6 +25,10 @@ enum NotYet {
             sentence: "TLS with several workers is not available yet; use disable, or workers = 1"
         ) { $0.global.workers != 1 && $0.global.clientTLSSSLMode != .disable },
         Row(
+            setting: "io_uring",
+            sentence: "io_uring with several workers is not available yet; use auto or no, or workers = 1"
+        ) { $0.global.workers != 1 && $0.global.ioUring == .yes },
+        Row(
             setting: "server_tls_sslmode",
             sentence:
                 "TLS with several workers is not available yet; use prefer, allow or disable, or workers = 1"

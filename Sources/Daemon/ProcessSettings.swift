@@ -27,6 +27,8 @@ struct ProcessSettings: Sendable {
     var syslogFacility: ByteString = "daemon"
     /// Threads.
     var workers = 1
+    /// Whether bytes move through a ring.
+    var ring = UseOfIOUring.no
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -81,6 +83,7 @@ extension ProcessSettings {
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
         workers = global.workers == 0 ? Processors.count : global.workers
+        ring = global.ioUring
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL

@@ -74,6 +74,7 @@ package enum Program {
         }
         try pidfile.clearWay(&log)
         raiseFileLimit(settings, &log)
+        try checkRing(settings)
         Signals.block()
         if !arguments.runsInBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
@@ -118,9 +119,12 @@ package enum Program {
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
+        if worker.ring.error != 0, snapshot.global.verbose > 0 {
+            worker.log.write(.debug, "no io_uring, epoll is used: \(errorText(worker.ring.error).lossyText)")
+        }
         worker.log.write(
             .log,
-            "process up: \(standsFor) (\(version)), epoll, "
+            "process up: \(standsFor) (\(version)), \(worker.ring.isOn ? "io_uring" : "epoll"), "
                 + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
         )
         try threads.start()
@@ -175,6 +179,16 @@ package enum Program {
         log.onStandardError = true
         let reason = errorText(error).lossyText
         throw StartFailure(text: "Cannot open logfile: '\(settings.logFile.lossyText)': \(reason)")
+    }
+
+    /// Whether the kernel gives what the settings insist on.
+    private static func checkRing(_ settings: ProcessSettings) throws(StartFailure) {
+        guard settings.ring == .yes else { return }
+        let tried = KernelRing(wanted: true)
+        guard tried.error != 0 else { return }
+        throw StartFailure(
+            text: "io_uring = yes, but the kernel gives none: \(errorText(tried.error).lossyText); "
+                + "it takes Linux 6.1 or later and a container that allows it, or io_uring = auto")
     }
 
     private static func raiseFileLimit(_ settings: ProcessSettings, _ log: inout Log) {

@@ -50,6 +50,12 @@ extension Worker where Engine: ~Copyable {
             return place.pointee.flags.meets(.speechless) ? () : encryptOutput(link, place)
         }
         guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
+        if ring.isOn {
+            if output.bytes <= KernelRing.smallBytes { return gather(place) }
+            settleRequests(place)
+            if place.pointee.flags.meets(.broken) { return }
+            guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
+        }
         let descriptor = place.pointee.descriptor
         let result =
             output.count == 1
@@ -61,6 +67,25 @@ extension Worker where Engine: ~Copyable {
         case .wouldBlock: owe(link, place, from: 0)
         case .failed(let error): fail(link, place, error)
         }
+    }
+
+    /// Leaves what has been gathered to the ring. A link is sent to once in a batch, so that nothing can
+    /// overtake what the kernel did not take.
+    @inline(__always)
+    private mutating func gather(_ place: UnsafeMutablePointer<Connection>) {
+        if place.pointee.batch == ring.batch {
+            if ring.endsWithSend(to: output.link, takes: output.bytes) {
+                return ring.lengthen(output.pieces, output.count, bytes: output.bytes)
+            }
+            submit()
+            if place.pointee.flags.meets(.broken) { return }
+            if place.pointee.owed != nil { return owe(LinkID(packed: output.link), place, from: 0) }
+        } else if !ring.takes(output.bytes) {
+            submit()
+        }
+        place.pointee.batch = ring.batch
+        ring.send(
+            place.pointee.descriptor, output.pieces, output.count, bytes: output.bytes, word: output.link)
     }
 
     /// Queues what the kernel has not taken: everything gathered but the first `taken` bytes.
@@ -78,6 +103,22 @@ extension Worker where Engine: ~Copyable {
             skip = max(0, skip - piece.count)
             block.append(view)
         }
+        place.pointee.owed = block
+        guard isNew else { return }
+        place.pointee.flags.insert(.writing)
+        updateInterest(link, place)
+        followUps.append(FollowUp(kind: .congested, link: link.packed))
+    }
+
+    /// Queues these bytes.
+    @inline(never)
+    mutating func owe(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ rest: ByteView) {
+        let isNew = place.pointee.owed == nil
+        let held = place.pointee.owed?.count ?? 0
+        guard held + rest.count <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
+        let block =
+            place.pointee.owed.map { blocks.makeRoom(for: rest.count, in: $0) } ?? blocks.take(rest.count)
+        block.append(rest)
         place.pointee.owed = block
         guard isNew else { return }
         place.pointee.flags.insert(.writing)

@@ -6,7 +6,7 @@ import Testing
     @Test(
         arguments: [
             "auth_type = pam", "auth_type = ldap", "workers = 2\nclient_tls_sslmode = require",
-            "workers = 2\nserver_tls_sslmode = require",
+            "workers = 2\nserver_tls_sslmode = require", "workers = 2\nio_uring = yes",
         ] as [ByteString])
     func whatIsMissingIsRefusedWithItsLine(line: ByteString) {
         let complaints = complaints("[pgbouncer]\n" + line)
@@ -17,7 +17,8 @@ import Testing
 
     @Test(
         arguments: [
-            "server_tls_sslmode = prefer", "server_tls_sslmode = allow", "server_tls_sslmode = disable",
+            "server_tls_sslmode = prefer", "io_uring = yes", "workers = 2\nio_uring = auto",
+            "server_tls_sslmode = allow", "server_tls_sslmode = disable",
             "server_tls_sslmode = verify-full", "client_tls_sslmode = disable",
             "client_tls_sslmode = require",
             "auth_type = cert", "so_reuseport = 1", "auth_type = plain", "auth_type = any",

@@ -59,6 +59,8 @@ class Pooler:
             "pidfile": self.folder / "pooler.pid",
             # So that every test can be run with several threads, too.
             "workers": os.environ.get("PGLIDO_WORKERS"),
+            # And with or without io_uring.
+            "io_uring": os.environ.get("PGLIDO_IO_URING"),
             "ignore_startup_parameters": "extra_float_digits",
             "server_login_retry": 1,
             **(settings or {}),
