@@ -50,12 +50,7 @@ extension Worker where Engine: ~Copyable {
             return place.pointee.flags.meets(.speechless) ? () : encryptOutput(link, place)
         }
         guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
-        if ring.isOn {
-            if output.bytes <= KernelRing.smallBytes { return gather(place) }
-            settleRequests(place)
-            if place.pointee.flags.meets(.broken) { return }
-            guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
-        }
+        if ring.isOn, gather(link, place) { return }
         let descriptor = place.pointee.descriptor
         let result =
             output.count == 1
@@ -69,23 +64,29 @@ extension Worker where Engine: ~Copyable {
         }
     }
 
-    /// Leaves what has been gathered to the ring. A link is sent to once in a batch, so that nothing can
-    /// overtake what the kernel did not take.
-    @inline(__always)
-    private mutating func gather(_ place: UnsafeMutablePointer<Connection>) {
+    /// Leaves what has been gathered to the ring; `false` when that is so much that it is better written at
+    /// once. A link is sent to once in a batch, so that nothing can overtake what the kernel did not take.
+    @inline(never)
+    private mutating func gather(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) -> Bool {
+        let isSmall = output.bytes <= KernelRing.smallBytes
         if place.pointee.batch == ring.batch {
-            if ring.endsWithSend(to: output.link, takes: output.bytes) {
-                return ring.lengthen(output.pieces, output.count, bytes: output.bytes)
+            if isSmall, ring.endsWithSend(to: output.link, takes: output.bytes) {
+                ring.lengthen(output.pieces, output.count, bytes: output.bytes)
+                return true
             }
             submit()
-            if place.pointee.flags.meets(.broken) { return }
-            if place.pointee.owed != nil { return owe(LinkID(packed: output.link), place, from: 0) }
-        } else if !ring.takes(output.bytes) {
-            submit()
+            if place.pointee.flags.meets(.broken) { return true }
+            if place.pointee.owed != nil {
+                owe(link, place, from: 0)
+                return true
+            }
         }
+        guard isSmall else { return false }
+        if !ring.takes(output.bytes) { submit() }
         place.pointee.batch = ring.batch
         ring.send(
             place.pointee.descriptor, output.pieces, output.count, bytes: output.bytes, word: output.link)
+        return true
     }
 
     /// Queues what the kernel has not taken: everything gathered but the first `taken` bytes.

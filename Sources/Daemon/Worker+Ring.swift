@@ -16,6 +16,7 @@ extension Worker where Engine: ~Copyable {
     }
 
     /// One wait and what came of it.
+    @inline(never)
     mutating func turnRing(_ wait: TimeSpan?) {
         leave(wait)
         now = MonotonicClock.now()

@@ -108,7 +108,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         settle()
     }
 
-    @inline(__always)
+    /// Neither way is inlined, so that each gets the registers.
+    @inline(never)
     mutating func turnPoller(_ wait: TimeSpan?) {
         let count = poller.blockingWaitForWork(wait)
         now = MonotonicClock.now()
