@@ -119,14 +119,7 @@ package enum Program {
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
-        if worker.ring.error != 0, snapshot.global.verbose > 0 {
-            worker.log.write(.debug, "no io_uring, epoll is used: \(errorText(worker.ring.error).lossyText)")
-        }
-        worker.log.write(
-            .log,
-            "process up: \(standsFor) (\(version)), \(worker.ring.isOn ? "io_uring" : "epoll"), "
-                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
-        )
+        announce(&worker, isVerbose: snapshot.global.verbose > 0)
         try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
@@ -135,6 +128,17 @@ package enum Program {
     }
 
     // MARK: Steps
+
+    private static func announce(_ worker: inout Worker<Pooler>, isVerbose: Bool) {
+        if worker.ring.error != 0, isVerbose {
+            worker.log.write(.debug, "no io_uring, epoll is used: \(errorText(worker.ring.error).lossyText)")
+        }
+        worker.log.write(
+            .log,
+            "process up: \(standsFor) (\(version)), \(worker.ring.isOn ? "io_uring" : "epoll"), "
+                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+        )
+    }
 
     private static func configuration(
         _ source: ConfigurationSource, _ log: inout Log

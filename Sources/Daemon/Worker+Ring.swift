@@ -142,8 +142,8 @@ extension Worker where Engine: ~Copyable {
 
     // MARK: Bulk
 
-    /// Reads in a row that must look better the other way before a link goes that way. The price of going there
-    /// and back is a few system calls.
+    /// Reads in a row that must look better the other way before a link goes that way. The price of going
+    /// there and back is a few system calls.
     private static var patience: UInt8 { 4 }
 
     /// A buffer was filled. Many in a row are cheaper to read as they come, with the room of many buffers.

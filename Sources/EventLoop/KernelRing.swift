@@ -43,7 +43,8 @@ package struct KernelRing: ~Copyable {
     /// Why there is none, though one was wanted; 0 when there is one, or none was wanted.
     package let error: Int32
 
-    /// Is off when none is wanted, or the kernel gives none. Linux 6.1 and later can; containers often must not.
+    /// Is off when none is wanted, or the kernel gives none. Linux 6.1 and later can; containers often must
+    /// not.
     package init(wanted: Bool) {
         var result = 0
         uring =
