@@ -30,6 +30,8 @@ struct ProcessSettings: Sendable {
     /// Threads.
     var workers = 1
     var supervisor = false
+    /// Whether bytes move through a ring.
+    var ring = UseOfIOUring.no
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -85,6 +87,7 @@ extension ProcessSettings {
         syslogFacility = global.syslogFacility.name
         supervisor = global.supervisor
         workers = global.workers == 0 ? Processors.count : global.workers
+        ring = global.ioUring
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL

@@ -88,6 +88,7 @@ package enum Program {
         }
         try pidfile.clearWay(&log)
         raiseFileLimit(settings, &log)
+        try checkRing(settings)
         Signals.block()
         if !goesIntoBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
@@ -139,11 +140,7 @@ package enum Program {
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
         worker.listen(consume listeners)
-        worker.log.write(
-            .log,
-            "process up: \(standsFor) (\(version)), epoll, "
-                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
-        )
+        announce(&worker, isVerbose: snapshot.global.verbose > 0)
         try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
@@ -152,6 +149,17 @@ package enum Program {
     }
 
     // MARK: Steps
+
+    private static func announce(_ worker: inout Worker<Pooler>, isVerbose: Bool) {
+        if worker.ring.error != 0, isVerbose {
+            worker.log.write(.debug, "no io_uring, epoll is used: \(errorText(worker.ring.error).lossyText)")
+        }
+        worker.log.write(
+            .log,
+            "process up: \(standsFor) (\(version)), \(worker.ring.isOn ? "io_uring" : "epoll"), "
+                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+        )
+    }
 
     private static func configuration(
         _ source: ConfigurationSource, _ log: inout Log
@@ -195,6 +203,19 @@ package enum Program {
         log.onStandardError = true
         let reason = errorText(error).lossyText
         throw StartFailure(text: "Cannot open logfile: '\(settings.logFile.lossyText)': \(reason)")
+    }
+
+    /// Whether the kernel gives what the settings insist on.
+    private static func checkRing(_ settings: ProcessSettings) throws(StartFailure) {
+        guard settings.ring == .yes else { return }
+        if settings.workers > 1 {
+            throw StartFailure(text: "io_uring = yes is for workers = 1; with several, use auto or no")
+        }
+        let tried = KernelRing(wanted: true)
+        guard tried.error != 0 else { return }
+        throw StartFailure(
+            text: "io_uring = yes, but the kernel gives none: \(errorText(tried.error).lossyText); "
+                + "it takes Linux 6.1 or later and a container that allows it, or io_uring = auto")
     }
 
     private static func raiseFileLimit(_ settings: ProcessSettings, _ log: inout Log) {

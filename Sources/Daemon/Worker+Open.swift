@@ -112,6 +112,7 @@ extension Worker where Engine: ~Copyable {
     ) {
         let watched = poller.add(socket.descriptor, .writable, word: link.packed)
         guard watched == 0 else { return giveUp(link, watched) }
+        place.pointee.flags.insert(.watched)
         place.pointee.descriptor = socket.release()
     }
 
@@ -128,11 +129,13 @@ extension Worker where Engine: ~Copyable {
         guard result == 0 else {
             openings[link.packed]?.lastError = Int32(truncatingIfNeeded: -result)
             place.pointee.descriptor = -1
+            place.pointee.flags.remove(.watched)
             _ = linux_close(descriptor)
             return connectNext(link, place)
         }
         guard let opening = openings.removeValue(forKey: link.packed) else { return }
         place.pointee.flags.remove(.opening)
+        if ring.isOn { arm(link, place) }
         updateInterest(link, place)
         var local = linux_address()
         _ = linux_local_address(descriptor, &local)

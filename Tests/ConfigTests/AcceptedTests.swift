@@ -6,7 +6,8 @@ import Testing
 @Suite struct AcceptedTests {
     @Test(
         arguments: [
-            "server_tls_sslmode = prefer", "server_tls_sslmode = allow", "server_tls_sslmode = disable",
+            "server_tls_sslmode = prefer", "io_uring = yes", "workers = 2\nio_uring = auto",
+            "server_tls_sslmode = allow", "server_tls_sslmode = disable",
             "server_tls_sslmode = verify-full", "client_tls_sslmode = disable",
             "client_tls_sslmode = require", "workers = 2\nclient_tls_sslmode = require",
             "workers = 2\nserver_tls_sslmode = require",

@@ -61,6 +61,8 @@ class Pooler:
             "workers": os.environ.get("PGLIDO_WORKERS"),
             # And with a supervisor.
             "supervisor": os.environ.get("PGLIDO_SUPERVISED"),
+            # And with or without io_uring.
+            "io_uring": os.environ.get("PGLIDO_IO_URING"),
             "ignore_startup_parameters": "extra_float_digits",
             "server_login_retry": 1,
             **(settings or {}),

@@ -62,6 +62,7 @@ static const int32_t linux_not_permitted = EPERM;
 static const int32_t linux_no_process = ESRCH;
 static const int32_t linux_too_large = EFBIG;
 static const int32_t linux_name_too_long = ENAMETOOLONG;
+static const int32_t linux_canceled = ECANCELED;
 static const int32_t linux_timed_out = ETIMEDOUT;
 static const int32_t linux_no_child = ECHILD;
 static const int32_t linux_no_family = EAFNOSUPPORT;
