@@ -25,6 +25,8 @@ struct ProcessSettings: Sendable {
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
+    /// Zero waits for ever.
+    var suspendTimeout = TimeSpan.seconds(10)
     /// Threads.
     var workers = 1
     var maximumClients = 100
@@ -80,6 +82,7 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
+        suspendTimeout = global.suspendTimeout
         workers = global.workers == 0 ? Processors.count : global.workers
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn

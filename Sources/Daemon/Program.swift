@@ -63,33 +63,40 @@ package enum Program {
     private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
         let source = ConfigurationSource(arguments)
         let (snapshot, settings) = try configuration(source, &log)
-        if arguments.takesOver {
-            throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
-        }
         try becomeUser(settings)
         try openLog(settings, &log)
         let pidfile = Pidfile(path: settings.pidFile)
         if arguments.runsInBackground, settings.pidFile.isEmpty {
             throw StartFailure(text: "daemon needs pidfile configured")
         }
-        try pidfile.clearWay(&log)
+        var predecessor = arguments.takesOver ? try Predecessor.find(settings, &log) : nil
+        let estate = try predecessor?.tellEstate(&log)
+        if estate == nil { try pidfile.clearWay(&log) }
         raiseFileLimit(settings, &log)
         Signals.block()
-        if !arguments.runsInBackground { try pidfile.write() }
+        if estate == nil, !arguments.runsInBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
         var listeners = Listeners()
         do throws(StartFailure) {
-            try listeners.open(settings, &log)
+            if let estate {
+                listeners.take(estate, settings, &log)
+            } else {
+                try listeners.open(settings, &log)
+            }
             if arguments.runsInBackground {
                 try goIntoBackground(&log)
-                try pidfile.write()
+                if estate == nil { try pidfile.write() }
             }
         } catch {
-            listeners.stop(.all)
-            if !arguments.runsInBackground { pidfile.remove() }
+            // What is still another process's stays.
+            if estate == nil {
+                listeners.stop(.all)
+                if !arguments.runsInBackground { pidfile.remove() }
+            }
             throw error
         }
-        defer { pidfile.remove() }
+        var ownsPidfile = estate == nil
+        defer { if ownsPidfile { pidfile.remove() } }
         var facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
             startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
@@ -117,6 +124,12 @@ package enum Program {
                 engine: pooler, settings: settings, log: workersLog, office: threads.keepersOffice,
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
+        if let estate {
+            try predecessor?.end(pidfile, &worker.log)
+            try pidfile.write()
+            ownsPidfile = true
+            worker.inherit(estate)
+        }
         worker.listen(consume listeners)
         worker.log.write(
             .log,
@@ -126,7 +139,12 @@ package enum Program {
         try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
-        worker.listeners.stop(.all)
+        // The next process has them.
+        if worker.isHandedOver {
+            worker.listeners.letGo()
+        } else {
+            worker.listeners.stop(.all)
+        }
         threads.stop()
     }
 

@@ -97,14 +97,8 @@ extension Worker where Engine: ~Copyable {
         let link = arrival.link
         if arrival.descriptor >= 0 { _ = linux_close(arrival.descriptor) }
         arrival = Arrival()
-        if case .client(let parcel) = letter, !parcel.bytes.isEmpty, let link, let place = connection(link) {
-            parcel.bytes.withView { bytes in
-                let block = blocks.take(bytes.count)
-                block.append(bytes)
-                place.pointee.kept = block
-            }
-            place.pointee.flags.insert(.offering)
-            followUps.append(FollowUp(kind: .offer, link: link.packed))
+        if case .client(let parcel) = letter, let link, let place = connection(link) {
+            offerLater(parcel.bytes, link, place)
         }
         settle()
     }

@@ -36,6 +36,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
     var isExiting = false
+    /// Another process has our sockets, and may say SHUTDOWN or go away.
+    var isHandedOver = false
     /// Letters to be put into mailboxes, by worker, and whether there are any.
     var outbox: [[Mail]]
     var hasMail = false
@@ -109,6 +111,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         }
         passDeadlines(dueAt)
         settle()
+        if isHandedOver, !engine.isSuspended { takeBack() }
     }
 
     @inline(__always)

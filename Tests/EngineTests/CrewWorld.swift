@@ -383,6 +383,7 @@ final class CrewWorld {
                 lost(socket)
             case .startTLS: complain("TLS with several workers")
             case .log, .stopListening, .reload: break
+            case .handOver: complain("a takeover with several workers")
             case .exit: exits += 1
             case .post(let index, let to):
                 post(letters[Int(index.place)], nil, from: worker, to: Int(to.index))
