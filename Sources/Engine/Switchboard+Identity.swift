@@ -263,19 +263,6 @@ extension Switchboard {
             into: &actions)
     }
 
-    /// The client is told one thing and the log another.
-    private mutating func refuse(
-        _ client: ClientID, _ refusal: Refusal, loggedAs reason: ByteString, now: Instant,
-        into actions: inout ActionList
-    ) {
-        if snapshot.global.logPoolerErrors {
-            log(.warning, client, ByteString("pooler error: ").appending(reason), into: &actions)
-        }
-        actions.send(to: .client(client)) { refusal.write(into: &$0) }
-        forget(client, because: reason, told: true, now: now, into: &actions)
-        actions.append(.close(.client(client)))
-    }
-
     /// A client of this pool has logged in with a secret that auth_query told: its servers log in with it.
     mutating func keep(_ secret: Secret, _ keys: ScramKeys?, in pool: PoolID) {
         if let old = pools[pool].lookedUp, !old.isSame(as: secret) { pools[pool].lookedUpKeys = nil }

@@ -190,10 +190,19 @@ extension Switchboard {
         if snapshot.global.applicationNameAddHost, name.equals("application_name") {
             let name = value.isEmpty ? "app" : value
             value = name.appending(" - ").appending(clients[client].peer.text(local: clients[client].local))
+        } else if name.equals("client_encoding"), Self.meansUTF8(value) {
+            value = "UTF8"
         }
         if let wishes = login.wishes {
             login.wishes = value.withView { parameters.replacing(wishes, at: index, with: $0) }
         }
+    }
+
+    /// The ways to write what nearly everybody asks for. PostgreSQL reports its own, so the client is told
+    /// that at once, and no server need be (manual: "Character Set Support").
+    private static func meansUTF8(_ name: ByteString) -> Bool {
+        let plain = ByteString(name.bytes.filter { $0.isIdentifierByte && $0 != 0x5F && $0 != 0x2E })
+        return ["utf8", "unicode"].contains { plain.equalsIgnoringASCIICase($0) }
     }
 
     /// `-c name=value`, `-cname=value` and `--name=value`, with backslash escapes (manual: "options" in
