@@ -27,6 +27,8 @@ struct ProcessSettings: Sendable {
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
+    /// Zero waits for ever.
+    var suspendTimeout = TimeSpan.seconds(10)
     /// Threads.
     var workers = 1
     var supervisor = false
@@ -86,6 +88,7 @@ extension ProcessSettings {
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
         supervisor = global.supervisor
+        suspendTimeout = global.suspendTimeout
         workers = global.workers == 0 ? Processors.count : global.workers
         ring = global.ioUring
         maximumClients = global.maxClientConn

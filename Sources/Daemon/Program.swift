@@ -73,9 +73,6 @@ package enum Program {
         if arguments.takesOver, settings.supervisor {
             throw StartFailure(text: "supervisor = 1 and an online restart (-R) do not go together")
         }
-        if arguments.takesOver {
-            throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
-        }
         try becomeUser(settings)
         try openLog(settings, &log)
         for warning in warnings { log.write(.warning, warning) }
@@ -86,32 +83,40 @@ package enum Program {
         if goesIntoBackground, settings.pidFile.isEmpty {
             throw StartFailure(text: "daemon needs pidfile configured")
         }
-        try pidfile.clearWay(&log)
+        var predecessor = arguments.takesOver ? try Predecessor.find(settings, &log) : nil
+        let estate = try predecessor?.tellEstate(&log)
+        if estate == nil { try pidfile.clearWay(&log) }
         raiseFileLimit(settings, &log)
         try checkRing(settings)
         Signals.block()
-        if !goesIntoBackground { try pidfile.write() }
+        if estate == nil, !goesIntoBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
         var listeners = Listeners()
         do throws(StartFailure) {
-            if let supervised {
+            if let estate {
+                listeners.take(estate, settings, &log)
+            } else if let supervised {
                 for listener in supervised.listeners { listeners.add(listener) }
             } else {
                 try listeners.open(settings, &log)
             }
             if goesIntoBackground {
                 try goIntoBackground(&log)
-                try pidfile.write()
+                if estate == nil { try pidfile.write() }
             }
             if settings.supervisor, supervised == nil {
                 try Supervisor.Post(settings, listeners.passOn(), onStandardError: log.onStandardError).take()
             }
         } catch {
-            listeners.stop(.all)
-            if !goesIntoBackground || settings.supervisor { pidfile.remove() }
+            // What is still another process's stays.
+            if estate == nil {
+                listeners.stop(.all)
+                if !goesIntoBackground || settings.supervisor { pidfile.remove() }
+            }
             throw error
         }
-        defer { pidfile.remove() }
+        var ownsPidfile = estate == nil
+        defer { if ownsPidfile { pidfile.remove() } }
         var facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
             startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
@@ -139,12 +144,23 @@ package enum Program {
                 engine: pooler, settings: settings, log: workersLog, office: threads.keepersOffice,
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
+        if let estate {
+            try predecessor?.end(pidfile, &worker.log)
+            try pidfile.write()
+            ownsPidfile = true
+            worker.inherit(estate)
+        }
         worker.listen(consume listeners)
         announce(&worker, isVerbose: snapshot.global.verbose > 0)
         try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
-        worker.listeners.stop(.all)
+        // The next process has them.
+        if worker.isHandedOver {
+            worker.listeners.letGo()
+        } else {
+            worker.listeners.stop(.all)
+        }
         threads.stop()
     }
 

@@ -68,6 +68,9 @@ extension Worker where Engine: ~Copyable {
         case .reload(let console):
             let link = console.map { LinkID.client($0).packed } ?? 0
             followUps.append(FollowUp(kind: .reload, link: link))
+        case .handOver(let console, let withSockets, let withState):
+            flush()
+            handOver(to: .client(console), withSockets: withSockets, withState: withState)
         case .exit: isExiting = true
         case .post(let index, let worker): put(actions[index], to: worker)
         case .part(let link, let index, let worker):

@@ -64,6 +64,18 @@ public struct StatementTable: ~Copyable {
         successors[definition] = ByteString(bytes)
     }
 
+    /// The number in its name on the servers.
+    public func serial(_ statement: UInt32) -> UInt32 { serials[Int(statement)] }
+
+    /// A statement that a server has under this number already; held once more.
+    public mutating func hold(_ definition: ByteView, serial: UInt32) -> UInt32 {
+        let before = definitions.count
+        let number = hold(definition)
+        if definitions.count > before { serials[Int(number)] = serial }
+        lastSerial = max(lastSerial, serial)
+        return number
+    }
+
     private mutating func name(_ definition: ByteView, at place: Int) {
         while digests.count <= place { digests.append("") }
         let digits = Array("0123456789abcdef".utf8)

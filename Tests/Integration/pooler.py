@@ -127,6 +127,15 @@ class Pooler:
             )
         return self.process
 
+    def take_over(self, *arguments):
+        """Start a new process with -R, and wait until the old one has ended and the new one answers."""
+        self.write_files()
+        old, before = self.process, self.log.count("process up")
+        self.launch("-q", "-R", *arguments, self.ini)
+        assert old.wait(30) == 0, f"the old process failed: {self.stderr} {self.log}"
+        eventually(lambda: self.log.count("process up") > before, "the new process is up")
+        self.wait_ready()
+
     def wait_ready(self):
         """Wait for the listener; fail with the log when the process ends first."""
 
