@@ -16,6 +16,10 @@ extension Worker where Engine: ~Copyable {
     /// that.
     mutating func handOver(to console: LinkID, withSockets: Bool, withState: Bool) {
         guard let place = connection(console) else { return }
+        if withSockets, engine.isSuspended, ring.isOn, stopReceivingAll(withState: withState) {
+            return followUps.append(
+                FollowUp(kind: withState ? .handOverAll : .handOver, link: console.packed))
+        }
         let rows = fdRows(withState: withState)
         var buffer = ByteBuffer(capacity: 4096)
         FDRow.writeHeader(withState: withState, into: &buffer)
@@ -42,6 +46,17 @@ extension Worker where Engine: ~Copyable {
             isHandedOver = true
             listeners.pause(poller, until: .never)
         }
+    }
+
+    /// What the ring still receives would be lost to the other process: whether any link has to be waited for.
+    private mutating func stopReceivingAll(withState: Bool) -> Bool {
+        var isWaiting = false
+        for link in engine.heirlooms(withState: withState).compactMap(\.link) {
+            guard let place = connection(link), place.pointee.flags.meets(.armed) else { continue }
+            stopReceiving(link, place)
+            isWaiting = true
+        }
+        return isWaiting
     }
 
     /// The other process has gone away without SHUTDOWN: everything is ours as before.
@@ -128,11 +143,11 @@ extension Worker where Engine: ~Copyable {
 
     private mutating func inherit(_ row: Estate.Row, partner: ServerID?) -> LinkID? {
         if row.descriptor >= 0 { _ = linux_never_block(row.descriptor) }
-        arrival = Arrival(descriptor: row.descriptor)
+        arrival = Arrival(baggage: Baggage(descriptor: row.descriptor))
         actions.removeAll()
         let link = engine.inherit(row.heirloom, partner: partner, now: now, into: &actions)
         carryOut()
-        if arrival.descriptor >= 0 { _ = linux_close(arrival.descriptor) }
+        if arrival.baggage.descriptor >= 0 { _ = linux_close(arrival.baggage.descriptor) }
         arrival = Arrival()
         guard let link, let place = connection(link) else { return nil }
         offerLater(row.kept, link, place)

@@ -174,7 +174,7 @@ extension Worker where Engine: ~Copyable {
     }
 
     /// The ring's last completion for this link says when it has stopped.
-    private mutating func stopReceiving(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
+    mutating func stopReceiving(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
         guard place.pointee.flags.meets(.armed), !place.pointee.flags.meets(.cancelling) else { return }
         makeRoom()
         place.pointee.flags.insert(.cancelling)
