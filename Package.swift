@@ -35,6 +35,8 @@ let package = Package(
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
+        .systemLibrary(name: "CPAM", providers: [.apt(["libpam0g-dev"])]),
         // row 1
         pure("Primitives", []),
         // row 2, pure
@@ -58,7 +60,7 @@ let package = Package(
             "Daemon",
             [
                 "Primitives", "Wire", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop",
-                "CLinux", "CAres", "COpenSSL",
+                "CLinux", "CAres", "COpenSSL", "CLDAP", "CPAM",
             ]),
         .target(
             name: "Simulator",

@@ -40,12 +40,23 @@ extension Worker where Engine: ~Copyable {
     /// The resolver has learned something, whether somebody waits for it or not.
     @inline(never)
     mutating func takeNews() {
+        if resolver.hasHosts { takeHosts() }
         guard resolver.hasNews else { return }
         let (notes, moved) = resolver.takeNews()
         for (level, text) in notes { log.write(level, text) }
         actions.removeAll()
         engine.learned(resolver.report, moved: moved, now: now, into: &actions)
         carryOut()
+    }
+
+    /// Names of clients' hosts have been looked up.
+    private mutating func takeHosts() {
+        for (number, name) in resolver.takeHosts() {
+            actions.removeAll()
+            engine.sideJobDone(
+                number, name.map { .text($0) } ?? .failed("no such name"), now: now, into: &actions)
+            carryOut()
+        }
     }
 
     /// Names have been looked up.
@@ -105,6 +116,7 @@ extension Worker where Engine: ~Copyable {
     ) {
         let watched = poller.add(socket.descriptor, .writable, word: link.packed)
         guard watched == 0 else { return giveUp(link, watched) }
+        place.pointee.flags.insert(.watched)
         place.pointee.descriptor = socket.release()
     }
 
@@ -128,11 +140,13 @@ extension Worker where Engine: ~Copyable {
             openings[link.packed]?.lastError = Int32(truncatingIfNeeded: -result)
             if let opening = openings[link.packed] { logFailure(opening.remote, opening.port, result) }
             place.pointee.descriptor = -1
+            place.pointee.flags.remove(.watched)
             _ = linux_close(descriptor)
             return connectNext(link, place)
         }
         guard let opening = openings.removeValue(forKey: link.packed) else { return }
         place.pointee.flags.remove(.opening)
+        if ring.isOn { arm(link, place) }
         updateInterest(link, place)
         var local = linux_address()
         _ = linux_local_address(descriptor, &local)

@@ -347,6 +347,7 @@ extension Switchboard {
         letGoOfServer(client, now: now, into: &actions)
         leaveLine(client)
         leaveLookup(client)
+        withdrawJob(of: client)
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
         if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }

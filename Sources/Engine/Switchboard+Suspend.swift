@@ -10,6 +10,8 @@ extension Switchboard {
     public mutating func suspend(for console: ClientID?, now: Instant, into actions: inout ActionList) {
         mode = .suspended
         suspendedAt = now
+        suspensionCount &+= 1
+        broadcast(.suspend(suspensionCount), into: &actions)
         for client in clientIDs where clients[client].phase != .console && !isProvingItself(client) {
             hold(client, .suspension, into: &actions)
         }
@@ -29,8 +31,16 @@ extension Switchboard {
 
     /// Everything is read again.
     mutating func liftSuspension(into actions: inout ActionList) {
+        answerSuspension(into: &actions)
         for client in clientIDs { unhold(client, .suspension, into: &actions) }
         for server in serverIDs { unhold(server, .suspension, into: &actions) }
+    }
+
+    /// At a mate: the keeper waits for this.
+    mutating func answerSuspension(into actions: inout ActionList) {
+        guard let number = unansweredSuspension else { return }
+        unansweredSuspension = nil
+        post(.flushed(number), to: .keeper, into: &actions)
     }
 
     /// A client in the middle of its login goes on with that: it is over soon, and cannot be handed over.

@@ -236,6 +236,15 @@ final class Bench {
             case .systemUser(let user): "name of \(user)"
             case .run(let command, _): "run \(command.lossyText)"
             case .read(let path): "read \(path.lossyText)"
+            case .ldap(_, let user, let password):
+                "ldap \(user.lossyText) \(password.withView { ByteString($0) }.lossyText)"
+            case .pam(let service, let user, let password, let host):
+                """
+                pam \(service.lossyText) \(user.lossyText) \(password.withView { ByteString($0) }.lossyText) \
+                from \(host.lossyText)
+                """
+            case .hostName(let address): "host of \(address.host)"
+            case .withdraw: "withdraw"
             }
         }
     }

@@ -59,6 +59,10 @@ class Pooler:
             "pidfile": self.folder / "pooler.pid",
             # So that every test can be run with several threads, too.
             "workers": os.environ.get("PGLIDO_WORKERS"),
+            # And with a supervisor.
+            "supervisor": os.environ.get("PGLIDO_SUPERVISED"),
+            # And with or without io_uring.
+            "io_uring": os.environ.get("PGLIDO_IO_URING"),
             "ignore_startup_parameters": "extra_float_digits",
             "server_login_retry": 1,
             **(settings or {}),
@@ -101,6 +105,7 @@ class Pooler:
         """Write a file that the pooler may read."""
         path = Path(path)
         path.write_text(text)
+        path.chmod(0o640)
         give_to_owner(path)
 
     def start(self, *arguments, wait=True):

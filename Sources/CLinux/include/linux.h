@@ -62,6 +62,7 @@ static const int32_t linux_not_permitted = EPERM;
 static const int32_t linux_no_process = ESRCH;
 static const int32_t linux_too_large = EFBIG;
 static const int32_t linux_name_too_long = ENAMETOOLONG;
+static const int32_t linux_canceled = ECANCELED;
 static const int32_t linux_timed_out = ETIMEDOUT;
 static const int32_t linux_no_child = ECHILD;
 static const int32_t linux_no_family = EAFNOSUPPORT;
@@ -167,6 +168,28 @@ int linux_parse_address(const char *text, linux_address *address);
 int linux_resolve(const char *host, uint16_t port, linux_address *room, int count);
 const char *linux_resolve_error(int code);
 
+// A process that starts itself again (supervise.c). Words are arguments as `main` gets them.
+long linux_supervisor_signalfd(void);
+// As linux_next_signal, and C for a child that has ended.
+int linux_next_supervisor_signal(int fd);
+void linux_send_signal(int32_t process, int letter);
+// Does not come back, unless with a negated errno.
+long linux_become_self(char **words);
+// The new process, in a group of its own.
+long linux_start_self(char **words);
+// 1 when it has ended: by this signal, or, when that is 0, with this status.
+int linux_reap(int32_t process, int *signal_number, int *status);
+const char *linux_signal_name(int number);
+// From here on the end of our parent is a SIGINT for us. 0 when it is not our parent any more.
+int linux_end_with(int32_t parent);
+int32_t linux_parent(void);
+long linux_share_with_children(int fd);
+long linux_datagram_pair(int ends[2]);
+// -1 for as long as it takes.
+void linux_wait_for_either(int first, int second, int milliseconds);
+// NULL takes it away.
+void linux_set_environment(const char *name, const char *value);
+
 // Process (process.c).
 long linux_random(void *room, size_t count);
 long linux_eventfd(void);
@@ -182,6 +205,8 @@ long linux_become_user(const char *name);
 // Whether there is such a user; whether this is a folder. 1 or 0.
 int linux_has_user(const char *name);
 int linux_is_folder(const char *path);
+// The permissions of a plain file and whose it is; 0 for what is none. Or a negated errno.
+long linux_file_mode(const char *path, uint32_t *owner);
 long linux_change_group(const char *path, const char *group);
 long linux_change_mode(const char *path, uint32_t mode);
 // Raises the soft limit of open files to the hard one.
