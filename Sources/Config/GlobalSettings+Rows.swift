@@ -36,7 +36,7 @@ extension GlobalSettings {
             "auth_ident_file", \.authIdentFile, .optionalText,
             "File with maps from system names to role names, used when auth_type is hba."),
         Setting(
-            "auth_ldap_options", \.authLDAPOptions, .optionalText,
+            "auth_ldap_options", \.authLDAPOptions, .ldapOptions,
             "LDAP parameters, used when auth_type is ldap."),
         Setting(
             "auth_query", \.authQuery, .text,

@@ -17,7 +17,7 @@ public struct GlobalSettings: Equatable, Sendable {
     /// File with maps from system names to role names, used when auth_type is hba.
     public var authIdentFile: ByteString?
     /// LDAP parameters, used when auth_type is ldap.
-    public var authLDAPOptions: ByteString?
+    public var authLDAPOptions: LDAPOptions?
     /// Query with one parameter, the user name, that returns that user's name and secret.
     public var authQuery: ByteString = """
         SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END \
@@ -175,6 +175,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var statsPeriod: TimeSpan = .seconds(60)
     /// Users who may log in to the console and look, but change nothing.
     public var statsUsers: [ByteString] = []
+    /// Work in a process of its own, which another one starts anew when it crashes.
+    public var supervisor: Bool = false
     /// Longest time buffers are flushed in a suspend or restart; 0 waits for ever.
     public var suspendTimeout: TimeSpan = .seconds(10)
     /// Also log to syslog.

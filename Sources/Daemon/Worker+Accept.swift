@@ -40,7 +40,8 @@ extension Worker where Engine: ~Copyable {
             local = SocketAddress(address)
         }
         if let worker = engine.workerForNewClient() {
-            return put(.client(ClientParcel(peer: peer, local: local)), socket.release(), to: worker)
+            let baggage = Baggage(descriptor: socket.release())
+            return put(.client(ClientParcel(peer: peer, local: local)), baggage, to: worker)
         }
         actions.removeAll()
         if let client = engine.accepted(peer: peer, local: local, now: now, into: &actions) {

@@ -13,7 +13,22 @@ extension Worker where Engine: ~Copyable {
     mutating func carryOut(from bytes: ByteView) {
         perform(from: bytes)
         serveConsole()
-        if engine.hasSideJobs { helpers.give(engine.takeSideJobs()) }
+        if engine.hasSideJobs { giveSideJobs() }
+    }
+
+    /// To the helpers, or to the resolver.
+    @inline(never)
+    private mutating func giveSideJobs() {
+        var others: [NumberedSideJob] = []
+        for job in engine.takeSideJobs() {
+            guard case .hostName(let address) = job.job else {
+                others.append(job)
+                continue
+            }
+            resolver.askHost(address, for: job.number, now: now)
+            if resolver.hasHosts { followUps.append(FollowUp(kind: .news, link: 0)) }
+        }
+        helpers.give(others)
     }
 
     @inline(__always)
@@ -53,8 +68,11 @@ extension Worker where Engine: ~Copyable {
         case .reload(let console):
             let link = console.map { LinkID.client($0).packed } ?? 0
             followUps.append(FollowUp(kind: .reload, link: link))
+        case .handOver(let console, let withSockets, let withState):
+            flush()
+            handOver(to: .client(console), withSockets: withSockets, withState: withState)
         case .exit: isExiting = true
-        case .post(let index, let worker): put(actions[index], -1, to: worker)
+        case .post(let index, let worker): put(actions[index], to: worker)
         case .part(let link, let index, let worker):
             flush()
             part(link, actions[index], to: worker)

@@ -39,6 +39,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
     var isExiting = false
+    /// Another process has our sockets, and may say SHUTDOWN or go away.
+    var isHandedOver = false
     /// Letters to be put into mailboxes, by worker, and whether there are any.
     var outbox: [[Mail]]
     var hasMail = false
@@ -106,6 +108,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         if isExiting { return }
         passDeadlines(dueAt)
         settle()
+        if isHandedOver, !engine.isSuspended { takeBack() }
     }
 
     /// Neither way is inlined, so that each gets the registers.

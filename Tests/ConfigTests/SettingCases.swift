@@ -26,7 +26,9 @@ let settingCases: [SettingCase] = [
     SettingCase("auth_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_hba_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_ident_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
-    SettingCase("auth_ldap_options", .now, "some thing", shown: "some thing", bad: "a\0b"),
+    SettingCase(
+        "auth_ldap_options", .now, "ldapserver=a, ldapbasedn=\"dc=x\" ldapbindpasswd=s",
+        shown: "ldapserver=a ldapbasedn=dc=x ldapbindpasswd=***", bad: "a\0b"),
     SettingCase("auth_query", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_type", .newConnections, "Trust", shown: "trust", bad: "no-such"),
     SettingCase("auth_user", .now, "some thing", shown: "some thing", bad: "a\0b"),
@@ -104,6 +106,7 @@ let settingCases: [SettingCase] = [
     SettingCase("so_reuseport", .restart, "-1", shown: "1", bad: "maybe"),
     SettingCase("stats_period", .now, "1h", shown: "3600", bad: "0"),
     SettingCase("stats_users", .now, "a,b  c", shown: "a, b, c", bad: "a\0b"),
+    SettingCase("supervisor", .restart, "yes", shown: "1", bad: "maybe"),
     SettingCase("suspend_timeout", .now, "1h", shown: "3600", bad: ""),
     SettingCase("syslog", .now, "yes", shown: "1", bad: "maybe"),
     SettingCase("syslog_facility", .now, "LOCAL3", shown: "local3", bad: "mail"),
