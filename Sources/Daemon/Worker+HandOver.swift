@@ -16,6 +16,13 @@ extension Worker where Engine: ~Copyable {
     /// that.
     mutating func handOver(to console: LinkID, withSockets: Bool, withState: Bool) {
         guard let place = connection(console) else { return }
+        // What another process is to read, ours must not.
+        if withSockets, ring.isOn {
+            settleRequests(place)
+            for heirloom in engine.heirlooms(withState: withState) {
+                if let link = heirloom.link { leaveRing(link) }
+            }
+        }
         let rows = fdRows(withState: withState)
         var buffer = ByteBuffer(capacity: 4096)
         FDRow.writeHeader(withState: withState, into: &buffer)
@@ -111,6 +118,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Goes on with the sessions of the process before.
     mutating func inherit(_ estate: Estate) {
+        begin()
         now = MonotonicClock.now()
         var servers: [Int32: ServerID] = [:]
         for row in estate.rows where row.descriptor < 0 { _ = inherit(row, partner: nil) }
@@ -128,11 +136,11 @@ extension Worker where Engine: ~Copyable {
 
     private mutating func inherit(_ row: Estate.Row, partner: ServerID?) -> LinkID? {
         if row.descriptor >= 0 { _ = linux_never_block(row.descriptor) }
-        arrival = Arrival(descriptor: row.descriptor)
+        arrival = Arrival(baggage: Baggage(descriptor: row.descriptor))
         actions.removeAll()
         let link = engine.inherit(row.heirloom, partner: partner, now: now, into: &actions)
         carryOut()
-        if arrival.descriptor >= 0 { _ = linux_close(arrival.descriptor) }
+        if arrival.baggage.descriptor >= 0 { _ = linux_close(arrival.baggage.descriptor) }
         arrival = Arrival()
         guard let link, let place = connection(link) else { return nil }
         offerLater(row.kept, link, place)
