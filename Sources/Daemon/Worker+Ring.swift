@@ -173,8 +173,8 @@ extension Worker where Engine: ~Copyable {
         updateInterest(link, place)
     }
 
-    /// From here on the poller reads from this link, and nothing that the ring has received of it is lost. For
-    /// a socket that is to leave; the engine hears nothing meanwhile.
+    /// From here on the poller reads from this link, and nothing that the ring has received of it is lost.
+    /// For a socket that is to leave; the engine hears nothing meanwhile.
     mutating func leaveRing(_ link: LinkID) {
         guard let place = connection(link), place.pointee.flags.meets(.armed) else { return }
         place.pointee.flags.insert(.bulky)
