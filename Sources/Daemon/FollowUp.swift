@@ -21,8 +21,6 @@ struct FollowUp {
         case reload
         /// Letters wait to be put into other workers' mailboxes.
         case mail
-        /// SHOW FDS waits until nothing is received any more; for a reader with or without the state.
-        case handOver, handOverAll
         /// The resolver has learned something.
         case news
     }

@@ -16,9 +16,12 @@ extension Worker where Engine: ~Copyable {
     /// that.
     mutating func handOver(to console: LinkID, withSockets: Bool, withState: Bool) {
         guard let place = connection(console) else { return }
-        if withSockets, engine.isSuspended, ring.isOn, stopReceivingAll(withState: withState) {
-            return followUps.append(
-                FollowUp(kind: withState ? .handOverAll : .handOver, link: console.packed))
+        // What another process is to read, ours must not.
+        if withSockets, ring.isOn {
+            settleRequests(place)
+            for heirloom in engine.heirlooms(withState: withState) {
+                if let link = heirloom.link { leaveRing(link) }
+            }
         }
         let rows = fdRows(withState: withState)
         var buffer = ByteBuffer(capacity: 4096)
@@ -46,17 +49,6 @@ extension Worker where Engine: ~Copyable {
             isHandedOver = true
             listeners.pause(poller, until: .never)
         }
-    }
-
-    /// What the ring still receives would be lost to the other process: whether any link has to be waited for.
-    private mutating func stopReceivingAll(withState: Bool) -> Bool {
-        var isWaiting = false
-        for link in engine.heirlooms(withState: withState).compactMap(\.link) {
-            guard let place = connection(link), place.pointee.flags.meets(.armed) else { continue }
-            stopReceiving(link, place)
-            isWaiting = true
-        }
-        return isWaiting
     }
 
     /// The other process has gone away without SHUTDOWN: everything is ours as before.
@@ -126,6 +118,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Goes on with the sessions of the process before.
     mutating func inherit(_ estate: Estate) {
+        begin()
         now = MonotonicClock.now()
         var servers: [Int32: ServerID] = [:]
         for row in estate.rows where row.descriptor < 0 { _ = inherit(row, partner: nil) }

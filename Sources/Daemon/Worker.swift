@@ -195,8 +195,6 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         case .openFailed: failOpening(link, next.error)
         case .handshake: beginHandshake(link, place)
         case .noTLS: end(link, .brokenTLS("TLS is not set up"))
-        case .handOver: handOver(to: link, withSockets: true, withState: false)
-        case .handOverAll: handOver(to: link, withSockets: true, withState: true)
         case .reload, .mail, .news: return
         }
     }
