@@ -68,6 +68,20 @@ struct Listeners: ~Copyable {
         }
     }
 
+    /// Every socket that is open, with where it listens.
+    var open: [(descriptor: Int32, isUnix: Bool, address: linux_address)] {
+        all.filter { $0.descriptor >= 0 }.map { listener in
+            var address = linux_address()
+            _ = linux_local_address(listener.descriptor, &address)
+            return (listener.descriptor, listener.isUnix, address)
+        }
+    }
+
+    /// The sockets are another process's now: they and their files stay.
+    mutating func letGo() {
+        for place in all.indices { all[place].path = "" }
+    }
+
     mutating func pause(_ poller: borrowing Poller, until instant: Instant) {
         resumeAt = instant
         for listener in all where listener.descriptor >= 0 { poller.remove(listener.descriptor) }

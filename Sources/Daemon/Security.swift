@@ -14,6 +14,7 @@ final class Security: @unchecked Sendable {
 
         /// Fails with what is wrong with the settings or their files.
         init(_ global: GlobalSettings) throws(TLSFailure) {
+            try FilePermissions.checkKeys(global)
             clients = try TLSContext.forClients(global)
             servers = try TLSContext.forServers(global)
         }

@@ -47,8 +47,8 @@ extension Worker where Engine: ~Copyable {
         if let client = engine.accepted(peer: peer, local: local, now: now, into: &actions) {
             let link = LinkID.client(client)
             let place = clients.settle(client.handle)
-            let watched = poller.add(socket.descriptor, place.pointee.interest, word: link.packed)
             place.pointee.descriptor = socket.release()
+            let watched = watch(link, place)
             if watched != 0 {
                 let error = Int32(truncatingIfNeeded: -watched)
                 followUps.append(FollowUp(kind: .ended, error: error, link: link.packed))

@@ -118,14 +118,8 @@ extension Worker where Engine: ~Copyable {
         if arrival.baggage.descriptor >= 0 { _ = linux_close(arrival.baggage.descriptor) }
         arrival.baggage.stream?.free()
         arrival = Arrival()
-        if case .client(let parcel) = letter, !parcel.bytes.isEmpty, let link, let place = connection(link) {
-            parcel.bytes.withView { bytes in
-                let block = blocks.take(bytes.count)
-                block.append(bytes)
-                place.pointee.kept = block
-            }
-            place.pointee.flags.insert(.offering)
-            followUps.append(FollowUp(kind: .offer, link: link.packed))
+        if case .client(let parcel) = letter, let link, let place = connection(link) {
+            offerLater(parcel.bytes, link, place)
         }
         settle()
     }

@@ -239,6 +239,8 @@ public enum Limits {
     public static let serverMessageBytes = 1024 * 1024
     /// Longest console command, in bytes.
     public static let consoleMessageBytes = 64 * 1024
+    /// SUSPEND waits this long for logins that have begun.
+    public static let suspendedLoginTime = TimeSpan.seconds(1)
     /// Cancel requests may use this many times a pool's size in connections of their own.
     public static let cancelsPerPoolSize = 2
     /// Most workers in one process: a cancel key has six bits for the number of one.

@@ -15,15 +15,18 @@ extension Switchboard {
         where databases[database].isAutomatic && now >= databases[database].lastUsed + limit
             && isUnused(database, for: limit, now: now)
         {
-            if !crew.isMate {
-                let line = ByteString("dropping database '").appending(databases[database].name)
-                    .appending("': only * knows it, and it was unused for autodb_idle_timeout")
-                log(.log, line, into: &actions)
-            }
+            if !crew.isMate { logDropping(databases[database].name, into: &actions) }
             for pool in poolIDs(of: database) { forget(pool) }
             _ = databases[database].name.withView { databaseNames.remove($0) }
             databases.remove(database)
         }
+    }
+
+    /// PgBouncer's one text for both reasons.
+    mutating func logDropping(_ name: ByteString, into actions: inout ActionList) {
+        let line = ByteString("dropping database '").appending(name)
+            .appending("' as it does not exist anymore or inactive auto-database")
+        log(.warning, line, into: &actions)
     }
 
     /// Nobody uses it or is about to, and nobody has for so long. What an operator has paused or disabled is

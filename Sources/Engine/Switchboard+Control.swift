@@ -105,6 +105,11 @@ extension Switchboard {
     private mutating func retarget(
         _ difference: SnapshotDiff, now: Instant, into actions: inout ActionList
     ) {
+        if !crew.isMate {
+            for name in difference.databases.removed where database(named: name) != nil {
+                logDropping(name, into: &actions)
+            }
+        }
         for database in databaseIDs where databases[database].isRemoved {
             killHere(database, because: .databaseRemoved, now: now, into: &actions)
         }
@@ -172,6 +177,7 @@ extension Switchboard {
             let wasSuspended = mode == .suspended
             mode = .active
             if wasSuspended { liftSuspension(into: &actions) }
+            handsOverWithState = nil
         }
         for pool in poolIDs(of: database) where pool != consolePool {
             serveLine(of: pool, now: now, into: &actions)
@@ -183,7 +189,7 @@ extension Switchboard {
         guard !consoleWaits.isEmpty else { return }
         var open: [(client: ClientID, wait: ConsoleWait)] = []
         for (client, wait) in consoleWaits where clients.contains(client) {
-            if isOver(wait) {
+            if isOver(wait, now: now) {
                 consoleNews.append(ConsoleNews(client: client, wait: wait, outcome: .done))
             } else {
                 open.append((client, wait))
@@ -192,11 +198,12 @@ extension Switchboard {
         consoleWaits = open
     }
 
-    private func isOver(_ wait: ConsoleWait) -> Bool {
+    private func isOver(_ wait: ConsoleWait, now: Instant) -> Bool {
         switch wait {
         case .pause(let database): !hasServersInUse(of: database)
         case .close(let database): !hasRetiringServers(of: database)
-        case .suspend: !isFlushing && haveAllMates(flushedElsewhere, suspensionCount)
+        case .suspend:
+            !isFlushing && !awaitsLogins(now: now) && haveAllMates(flushedElsewhere, suspensionCount)
         case .reload: haveAllMates(appliedElsewhere, configurationEra)
         case .shutdown: false
         }
@@ -404,6 +411,7 @@ extension Switchboard {
         switch how {
         case .none:
             if crew.isMate { return }
+            partWithThoseLeftBehind(now: now, into: &actions)
             actions.append(.exit)
         case .waitForClients:
             actions.append(.stopListening(.tcp))

@@ -81,6 +81,7 @@ extension Switchboard {
         forgetOldLookups(now: now)
         let known = lookupNames[key]
         if let known, let answer = lookups[known].answer {
+            clients[client].login?.isAnswerOld = true
             return lookedUp(client, answer, by: known, now: now, into: &actions)
         }
         if shutdown == .waitForServers { return refuse(client, .serverShutdown, now: now, into: &actions) }

@@ -225,6 +225,7 @@ extension Switchboard {
         let entry = databases[pools[pool].database].entry
         let user = pools[pool].user
         if let password = entry.password, entry.user == users[user].name { return .secret(Secret(password)) }
+        if let typed = pools[pool].lookedUp, typed.isTyped { return .secret(typed) }
         guard let secret = users[user].secret else {
             guard let secret = pools[pool].lookedUp else { return .none }
             if secret.kind == .scram, let keys = pools[pool].lookedUpKeys { return .keys(keys) }

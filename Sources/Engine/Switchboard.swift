@@ -60,6 +60,11 @@ public struct Switchboard: ~Copyable {
     public internal(set) var mode = OperatingMode.active
     /// When the last SUSPEND was given.
     var suspendedAt = Instant.zero
+    /// Sockets are being handed to another process, which is told all there is to tell, or only what
+    /// PgBouncer would; `nil` for not.
+    var handsOverWithState: Bool?
+    /// Statements of the process before, by the number in their names; held until all rows are in.
+    var inheritedStatements: [UInt32: UInt32] = [:]
     public internal(set) var shutdown = ShutdownMode.none
     /// The last action has been `.exit`.
     var isExiting = false

@@ -26,7 +26,9 @@ let settingCases: [SettingCase] = [
     SettingCase("auth_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_hba_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_ident_file", .now, "some thing", shown: "some thing", bad: "a\0b"),
-    SettingCase("auth_ldap_options", .now, "some thing", shown: "some thing", bad: "a\0b"),
+    SettingCase(
+        "auth_ldap_options", .now, "ldapserver=a, ldapbasedn=\"dc=x\" ldapbindpasswd=s",
+        shown: "ldapserver=a ldapbasedn=dc=x ldapbindpasswd=***", bad: "a\0b"),
     SettingCase("auth_query", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("auth_type", .newConnections, "Trust", shown: "trust", bad: "no-such"),
     SettingCase("auth_user", .now, "some thing", shown: "some thing", bad: "a\0b"),
@@ -51,6 +53,7 @@ let settingCases: [SettingCase] = [
     SettingCase("dns_zone_check_period", .now, "250us", shown: "0.00025", bad: "5 parsecs"),
     SettingCase("idle_transaction_timeout", .now, "5s", shown: "5", bad: ""),
     SettingCase("ignore_startup_parameters", .newConnections, "a,b  c", shown: "a, b, c", bad: "a\0b"),
+    SettingCase("io_uring", .restart, "NO", shown: "no", bad: "maybe"),
     SettingCase("job_name", .restart, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("listen_addr", .restart, "a,b  c", shown: "a, b, c", bad: "a\0b"),
     SettingCase("listen_backlog", .restart, "010", shown: "8", bad: "many"),

@@ -400,6 +400,7 @@ final class CrewWorld {
                 guard let socket = node.links[link] else { return complain("TLS on a dead link") }
                 add(.shookHands(socket), after: span(plan.loginMicroseconds))
             case .log, .stopListening, .reload: break
+            case .handOver: complain("a takeover with several workers")
             case .exit: exits += 1
             case .post(let index, let to):
                 post(letters[Int(index.place)], nil, from: worker, to: Int(to.index))

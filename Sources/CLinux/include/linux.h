@@ -62,6 +62,7 @@ static const int32_t linux_not_permitted = EPERM;
 static const int32_t linux_no_process = ESRCH;
 static const int32_t linux_too_large = EFBIG;
 static const int32_t linux_name_too_long = ENAMETOOLONG;
+static const int32_t linux_canceled = ECANCELED;
 static const int32_t linux_timed_out = ETIMEDOUT;
 static const int32_t linux_no_child = ECHILD;
 static const int32_t linux_no_family = EAFNOSUPPORT;
@@ -149,6 +150,14 @@ long linux_pass_without_delay(int fd);
 long linux_keep_alive(int fd, int count, int idle_seconds, int interval_seconds, int user_timeout_milliseconds);
 long linux_socket_buffers(int fd, int bytes);
 long linux_defer_accept(int fd, int seconds);
+// Sends bytes with a descriptor attached (SCM_RIGHTS); the number of bytes.
+long linux_send_with_socket(int fd, const void *bytes, size_t count, int passed);
+// Receives bytes and the descriptors that came with them, at most LINUX_PASSED; the number of bytes.
+#define LINUX_PASSED 16
+long linux_receive_with_sockets(int fd, void *room, size_t count, int passed[LINUX_PASSED], int *passed_count);
+// Waits until it can be read or written; 0 when the time is over.
+long linux_wait_ready(int fd, int for_writing, int milliseconds);
+long linux_never_block(int fd);
 long linux_reuse_address(int fd);
 long linux_reuse_port(int fd);
 long linux_only_ipv6(int fd);
@@ -196,6 +205,8 @@ long linux_become_user(const char *name);
 // Whether there is such a user; whether this is a folder. 1 or 0.
 int linux_has_user(const char *name);
 int linux_is_folder(const char *path);
+// The permissions of a plain file and whose it is; 0 for what is none. Or a negated errno.
+long linux_file_mode(const char *path, uint32_t *owner);
 long linux_change_group(const char *path, const char *group);
 long linux_change_mode(const char *path, uint32_t mode);
 // Raises the soft limit of open files to the hard one.
@@ -209,6 +220,7 @@ long linux_keep_from_children(int fd);
 int linux_is_socket(int fd);
 int linux_is_plain_file(int fd);
 int linux_path_is_socket(const char *path);
+int linux_path_exists(const char *path);
 int linux_can_write_now(int fd);
 int linux_process_alive(int32_t process);
 int32_t linux_process_id(void);
