@@ -59,8 +59,8 @@ let package = Package(
         pure(
             "Daemon",
             [
-                "Primitives", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop", "CLinux",
-                "CAres", "COpenSSL", "CLDAP", "CPAM",
+                "Primitives", "Wire", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop",
+                "CLinux", "CAres", "COpenSSL", "CLDAP", "CPAM",
             ]),
         .target(
             name: "Simulator",

@@ -149,6 +149,11 @@ int linux_is_plain_file(int fd) {
     return fstat(fd, &s) == 0 && S_ISREG(s.st_mode);
 }
 
+int linux_path_exists(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 int linux_path_is_socket(const char *path) {
     struct stat s;
     return lstat(path, &s) == 0 && S_ISSOCK(s.st_mode);

@@ -111,6 +111,9 @@ extension GlobalSettings {
             "ignore_startup_parameters", \.ignoreStartupParameters, .list, reload: .newConnections,
             "Startup parameters of clients that are accepted and dropped."),
         Setting(
+            "io_uring", \.ioUring, .choice(), reload: .restart,
+            "Move bytes with the kernel's io_uring: auto where it has one, yes or not at all, no for epoll."),
+        Setting(
             "job_name", \.jobName, .text, reload: .restart,
             "Name of the service on Windows; has no effect here."),
         Setting(

@@ -27,8 +27,13 @@ struct ProcessSettings: Sendable {
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
+    /// Zero waits for ever.
+    var suspendTimeout = TimeSpan.seconds(10)
     /// Threads.
     var workers = 1
+    var supervisor = false
+    /// Whether bytes move through a ring.
+    var ring = UseOfIOUring.no
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -82,7 +87,10 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
+        supervisor = global.supervisor
+        suspendTimeout = global.suspendTimeout
         workers = global.workers == 0 ? Processors.count : global.workers
+        ring = global.ioUring
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL

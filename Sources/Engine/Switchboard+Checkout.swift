@@ -285,6 +285,7 @@ extension Switchboard {
         guard let server = clients[client].server else { return }
         let isWhole = clients[client].restBytes == 0
         let owes = !servers[server].replies.isEmpty
+        let owesMore = owes && servers[server].replies.batches > 1
         let isFree = servers[server].isFree && isWhole
         if !isFree {
             for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
@@ -297,8 +298,11 @@ extension Switchboard {
                 server, because: "client disconnect before everything was sent to the server", now: now,
                 into: &actions)
         } else if owes {
-            closeServer(
-                server, because: "client disconnected with query in progress", now: now, into: &actions)
+            let reason: ByteString =
+                owesMore
+                ? "client disconnected with queries in progress"
+                : "client disconnected with query in progress"
+            closeServer(server, because: reason, now: now, into: &actions)
         } else {
             closeServer(
                 server, because: "client disconnect while server was not ready", now: now, into: &actions)

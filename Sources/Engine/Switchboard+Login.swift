@@ -361,7 +361,14 @@ extension Switchboard {
         clients[client].database = database
         clients[client].consoleRights = isAdmin ? .admin : .stats
         clients[client].phase = .console
-        if let wishes = login.wishes { parameters.letGo(wishes) }
+        if let wishes = login.wishes {
+            var isNextProcess = false
+            parameters.forEach(in: wishes) { name, value in
+                if name == "application_name", value == Heirloom.applicationName { isNextProcess = true }
+            }
+            clients[client].knowsHeirlooms = isNextProcess
+            parameters.letGo(wishes)
+        }
         clients[client].login = nil
         consoleClients += 1
         users[user].clients += 1
@@ -407,6 +414,7 @@ extension Switchboard {
         pools[pool].counters.clientLogins &+= 1
         watchIdle(client, now: now)
         unhold(client, .login, into: &actions)
+        holdIfSuspended(client, into: &actions)
     }
 
     /// AuthenticationOk and what goes with it, with the client's parameters as they are in force.

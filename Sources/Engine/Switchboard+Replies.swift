@@ -291,17 +291,25 @@ extension Switchboard {
         case .swallow where front.request == .query:
             return ownQueryFailed(body, on: server, now: now, into: &actions)
         case .forward, .swallow, .answer, .duplicateName:
-            if front.statement != ExpectedReply.none, front.request != .parse,
-                ServerMessage.field(0x43, of: body)?.equals("26000") == true
-            {
-                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when
-                // needed.
-                if servers[server].statements.isConfirmed(front.statement) {
-                    servers[server].statements.forget(front.statement)
-                    statements.letGo(front.statement)
-                }
-            }
+            noteFault(body, in: front.statement, front.request, on: server)
             return .relay
+        }
+    }
+
+    private mutating func noteFault(
+        _ body: ByteView, in statement: UInt32, _ request: Request, on server: ServerID
+    ) {
+        guard servers[server].statements.isConfirmed(statement), request != .parse,
+            let state = ServerMessage.field(0x43, of: body)
+        else { return }
+        if state.equals("26000") {
+            // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when
+            // needed.
+            servers[server].statements.forget(statement)
+            statements.letGo(statement)
+        } else if state.equals("0A000") {
+            // "cached plan must not change result type". Whatever else it may be, a copy too many is harmless.
+            statements.goStale(statement)
         }
     }
 

@@ -34,10 +34,14 @@ extension Switchboard {
         for index in 0..<plan.openings {
             let isReserve = index >= plan.openings - plan.fromReserve
             guard makeRoomInLimits(for: pool, now: now, into: &actions) else { return }
+            let taken: ByteString = "taking connection from reserve_pool"
             if isReserve, let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
-                log(.warning, client, "taking connection from reserve_pool", into: &actions)
+                log(.warning, client, taken, into: &actions)
+                _ = open(for: pool, now: now, into: &actions)
+            } else if let server = open(for: pool, now: now, into: &actions), isReserve {
+                // Who waits for it is on another worker.
+                log(.warning, server, taken, into: &actions)
             }
-            _ = open(for: pool, now: now, into: &actions)
         }
     }
 

@@ -63,6 +63,8 @@ public struct ClientSession: ~Copyable {
     /// It counts as one of `max_client_conn`; only with several workers, where the keeper must be asked.
     public var isGuest = false
     public var consoleRights = ConsoleRights.stats
+    /// A console client that is the next process of ours, and can read the state of sessions.
+    public var knowsHeirlooms = false
     /// The socket's send queue holds bytes for this client.
     public var isCongested = false
     /// For `.cancelRequest`: the server whose query is being cancelled.

@@ -33,10 +33,19 @@ extension World {
             case .startTLS(let link, _, _): preconditionFailure("TLS for \(link) in a world without it")
             case .stopListening: break
             case .reload(let client): followUps.append(.reload(client))
+            case .handOver(let client, _, _): answerWithoutRows(client)
             case .exit: hasExited = true
             case .post, .part, .adopt: break  // there is one worker
             }
         }
+    }
+
+    /// There are no sockets here that could be told of.
+    private func answerWithoutRows(_ client: ClientID) {
+        var buffer = ByteBuffer(capacity: 64)
+        FDRow.writeHeader(withState: false, into: &buffer)
+        FDRow.writeEnd(into: &buffer)
+        put(buffer.view, on: .client(client), from: nil)
     }
 
     func cable(_ link: LinkID) -> Cable? {

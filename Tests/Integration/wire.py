@@ -191,6 +191,10 @@ class Wire:
         del self._pending[:count]
         return taken
 
+    def unread(self, data):
+        """Put bytes back in front of what comes next."""
+        self._pending[:0] = data
+
     def read(self):
         """The next message."""
         kind, length = struct.unpack("!cI", self.read_bytes(5))
