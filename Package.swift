@@ -60,7 +60,7 @@ let package = Package(
                 "CAres", "COpenSSL",
             ]),
         .target(
-            name: "Simulator", dependencies: ["Primitives", "Pool", "Config", "Session", "Engine", "Console"],
+            name: "Simulator", dependencies: ["Primitives", "Pool", "Config", "Auth", "Session", "Engine", "Console"],
             swiftSettings: rig),
         pure(
             "Fuzzers",

@@ -10,7 +10,13 @@ final class Cable {
         case asker(CancelAsker)
     }
 
-    let link: LinkID
+    /// What the engine of `board` calls it.
+    var link: LinkID
+    var board: Board
+    /// It is on its way from one switchboard to another, with a letter.
+    var isTravelling = false
+    /// When its last journey ended.
+    var adoptedAt: UInt64 = 0
     let far: Far
     var random: Random
 
@@ -45,8 +51,9 @@ final class Cable {
     /// It is to be offered what it keeps when the list has come to its end.
     var isOffering = false
 
-    init(link: LinkID, far: Far, random: Random) {
+    init(link: LinkID, on board: Board, far: Far, random: Random) {
         self.link = link
+        self.board = board
         self.far = far
         self.random = random
     }

@@ -7,6 +7,7 @@ extension Scenario {
         var scenario = Scenario(seed: seed)
         var random = Random(seed: seed ^ 0x5CE7_A210)
         scenario.makeOptions(&random)
+        scenario.makeCrew()
         let clients = 1 + random.below(random.below(3) == 0 ? 14 : 6)
         scenario.makeDeeds(&random)
         for number in 0..<clients {
@@ -76,6 +77,16 @@ extension Scenario {
         sometimes("late_signals", [1, 4], in: 3)
         sometimes("buffer", [4096, 16_384], else: 65_536)
         self["pool_size_later"] = self["pool_size"]
+    }
+
+    /// Half of the seeds have one worker. From numbers of its own, so that seeds stay what they are.
+    private mutating func makeCrew() {
+        var random = Random(seed: seed ^ 0xC4E3_0B0D)
+        let workers = [1, 1, 1, 1, 1, 2, 2, 3, 3, 8][random.below(10)]
+        guard workers > 1 else { return }
+        self["workers"] = workers
+        self["letter_latency"] = [1, 50, 500, 20_000][random.below(4)]
+        if random.below(6) == 0 { self["letter_stalls"] = [2, 20][random.below(2)] }
     }
 
     private mutating func makeDeeds(_ random: inout Random) {

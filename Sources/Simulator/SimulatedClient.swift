@@ -44,6 +44,8 @@ final class SimulatedClient {
     var refusal: String?
     /// Since when it has stood in line, as a number that grows; 0 for not.
     var lineNumber: UInt64 = 0
+    /// The instant of that.
+    var lineAt: UInt64 = 0
     /// Tells its assignments to a server apart.
     var lastGrant: UInt64 = 0
     var answersMet = 0

@@ -23,12 +23,22 @@ extension World {
             family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 40_000 &+ seed))
         let local = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: 6432)
         note("accept", seed, 0)
-        guard let id = engine.accepted(peer: peer, local: local, now: now, into: &actions) else { return nil }
         let mixed = scenario.seed ^ (seed &+ 77) &* 0xD134_2543_DE82_EF95
-        let cable = Cable(link: .client(id), far: far, random: Random(seed: mixed))
-        install(cable)
-        carryOut(from: ByteView(base: UnsafeRawPointer(bitPattern: 1)!, count: 0), source: nil)
-        finishEvent()
+        if let worker = keeper.engine.workerForNewClient() {
+            // No link yet: the other worker's engine names it.
+            let link = LinkID.client(ClientID(Handle(slot: 0, generation: 0)))
+            let cable = Cable(link: link, on: keeper, far: far, random: Random(seed: mixed))
+            cable.isTravelling = true
+            post(.client(ClientParcel(peer: peer, local: local)), with: cable, from: keeper, to: worker)
+            return cable
+        }
+        guard let id = keeper.engine.accepted(peer: peer, local: local, now: now, into: &actions) else {
+            return nil
+        }
+        let cable = Cable(link: .client(id), on: keeper, far: far, random: Random(seed: mixed))
+        keeper.install(cable)
+        carryOut(on: keeper)
+        finishEvent(on: keeper)
         return cable
     }
 
