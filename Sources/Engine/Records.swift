@@ -246,10 +246,13 @@ public enum Limits {
     /// How often a worker tells of its lines, once their first client has waited that long; a server that has
     /// rested for less is not taken away from a worker for a line that is younger.
     public static let lineReportPeriod = TimeSpan.milliseconds(2)
-    /// How much older a line elsewhere must be to go before the line here; what a worker knows of a line
-    /// elsewhere is up to two periods old. So first come, first served holds over all workers within four
-    /// periods and this, or 13 ms, and the time letters take.
+    /// How much older a line elsewhere must be to go before the line here.
     public static let fairness = TimeSpan.milliseconds(5)
+    /// What a worker knows of a line elsewhere is up to four periods old. So first come, first served holds
+    /// over all workers within four periods and `fairness`, and the time letters take. A line that is older
+    /// by this goes first, however many servers have left in the period.
+    public static let longestOvertaking = TimeSpan(
+        nanoseconds: fairness.nanoseconds + 4 * lineReportPeriod.nanoseconds)
     /// Of this many servers of a pool one leaves in a period while clients wait here, too, and at least one:
     /// where knowledge is older than it should be, because threads have to wait for processors, servers
     /// would be sent to and fro.

@@ -495,9 +495,9 @@ extension Switchboard {
     private mutating func yields(_ pool: PoolID, to since: Instant) -> Bool {
         guard let client = nextInLine(of: pool) else { return true }
         let gap = clients[client].waitingSince.since(since)
-        guard gap > Limits.fairness,
-            pools[pool].loans.given < max(1, pools[pool].lists.here / Limits.fewServers)
-        else { return false }
+        guard gap > Limits.fairness else { return false }
+        let mayGive = pools[pool].loans.given < max(1, pools[pool].lists.here / Limits.fewServers)
+        guard mayGive || gap > Limits.longestOvertaking else { return false }
         pools[pool].loans.given += 1
         return true
     }

@@ -26,6 +26,8 @@ final class Cable {
     var inFlight = ByteQueue()
     /// Here: at its front what the engine has been offered and has not used.
     var arrived = ByteQueue()
+    /// So much of it the driver has read, and the engine has left.
+    var kept = 0
     var isPaused = false
     /// The peer's end has arrived behind its bytes.
     var end: LinkEnd?

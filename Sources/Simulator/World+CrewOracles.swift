@@ -11,7 +11,7 @@ extension World {
     private var knowledgeDelay: UInt64 {
         if boards.count == 1 { return 100_000 }
         let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairness.nanoseconds
-        return UInt64(periods) / 1000 + 8 * UInt64(knobs.longestLetter) + 4 * UInt64(knobs.lateTimers)
+        return UInt64(periods) / 1000 + 4 * UInt64(knobs.longestLetter) + 4 * UInt64(knobs.lateTimers)
     }
 
     /// Where a client stands in line, if it does.
@@ -28,10 +28,34 @@ extension World {
         guard client.poolLabel == other.poolLabel else { return }
         let came = client.lineNumber > 0 ? client.lineAt : clock
         let before = max(other.lineAt, disturbedAt)
-        guard came > before + knowledgeDelay else { return }
+        // Those who wait still longer go first, and one server leaves a worker in a period.
+        let older = clients.count { $0 !== other && $0.lineNumber > 0 && $0.lineAt <= other.lineAt }
+        let journey = UInt64(2000 + 2 * knobs.longestLetter + knobs.lateTimers)
+        guard came > before + knowledgeDelay + UInt64(older) * journey, let board = other.cable?.board else {
+            return
+        }
+        // Who has been sent a server that is still on its way is as good as served.
+        let ahead = clients.count {
+            $0.poolLabel == other.poolLabel && $0.lineNumber > 0 && $0.lineNumber <= other.lineNumber
+                && $0.cable?.board === board
+        }
+        if serversOnTheirWay(to: board, of: other.poolLabel) >= ahead { return }
         found(
             "O10 client \(client.number) was served before client \(other.number) of another worker, who "
                 + "came \(came - before) us earlier")
+    }
+
+    /// Those to the keeper may be for anybody.
+    private func serversOnTheirWay(to board: Board, of label: PoolLabel) -> Int {
+        var count = 0
+        for (place, route) in mail.enumerated() {
+            let receiver = boards[place % boards.count]
+            guard receiver === board || receiver === keeper else { continue }
+            for envelope in route.envelopes {
+                if case .server(let parcel) = envelope.letter, parcel.pool == label { count += 1 }
+            }
+        }
+        return count
     }
 
     /// O9: somebody waits although a server of the pool is idle, here or elsewhere, for longer than it takes

@@ -43,7 +43,7 @@ extension World {
         }
         note("part", link.packed, UInt64(worker.index))
         say("  \(link.shown) leaves")
-        if !link.isClient, cable !== beingRead, !cable.arrived.isEmpty {
+        if !link.isClient, cable !== beingRead, cable.kept > 0 {
             found("O3 \(link.shown) was sent away with unread bytes")
         }
         if cable.outgoing.count > window { found("O3 \(link.shown) was sent away with bytes owed to it") }
@@ -51,7 +51,8 @@ extension World {
         cable.isTravelling = true
         cable.isPaused = false
         cable.isCongested = false
-        if cable !== beingRead { cable.arrived.removeAll() }
+        if cable !== beingRead { cable.arrived.removeFirst(cable.kept) }
+        cable.kept = 0
         if case .server(let server) = cable.far { checkSentAway(server, cable) }
         post(letter, with: cable, from: board, to: worker)
     }

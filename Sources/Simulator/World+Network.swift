@@ -78,6 +78,7 @@ extension World {
                 return finishEvent(on: board)
             }
             cable.arrived.removeFirst(used)
+            cable.kept = cable.arrived.count
             if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty {
                 found("O3 a server was lent on with unread bytes")
             }
@@ -112,7 +113,10 @@ extension World {
         if isReset {
             // What the engine has not read is lost.
             cable.inFlight.removeAll()
-            if !cable.isPaused || cable.link.isClient { cable.arrived.removeAll() }
+            if !cable.isPaused || cable.link.isClient {
+                cable.arrived.removeAll()
+                cable.kept = 0
+            }
         }
         cable.end = isReset ? .failed(104) : .endOfFile
         if cable.isTravelling || cable.isPaused && !cable.link.isClient { return }
