@@ -60,7 +60,8 @@ let package = Package(
                 "CAres", "COpenSSL",
             ]),
         .target(
-            name: "Simulator", dependencies: ["Primitives", "Pool", "Config", "Auth", "Session", "Engine", "Console"],
+            name: "Simulator",
+            dependencies: ["Primitives", "Crypto", "Pool", "Config", "Auth", "Session", "Engine", "Console"],
             swiftSettings: rig),
         pure(
             "Fuzzers",

@@ -508,6 +508,8 @@ extension Switchboard {
         _ server: ServerID, now: Instant, into actions: inout ActionList
     ) -> Bool {
         let pool = servers[server].pool
+        // Nothing may be owed to it when it leaves.
+        if actions.hasBytes(for: .server(server)) { return false }
         if crew.isMate {
             let rivals = pools[pool].loans.rivals
             guard rivals.count > 0, mayLend(pool), isMovable(server) else { return false }

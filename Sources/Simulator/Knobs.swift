@@ -20,6 +20,9 @@ struct Knobs {
     let databaseLimit: Int
     let userLimit: Int
     /// A letter takes up to so many microseconds; one in a thousand times `letterStalls` much longer.
+    /// How the model PostgreSQL asks for passwords, and how many logins in a hundred it spoils.
+    let serverAuth: PasswordMethod
+    let loginEvil: Int
     let letterLatency: Int
     let letterStalls: Int
     var longestLetter: Int { letterLatency + (letterStalls > 0 ? 200_000 : 0) }
@@ -41,6 +44,8 @@ struct Knobs {
         lateSignals = scenario["late_signals"]
         databaseLimit = scenario["max_db_connections"]
         userLimit = scenario["max_user_connections"]
+        serverAuth = PasswordMethod(rawValue: scenario["server_auth"]) ?? .none
+        loginEvil = scenario["login_evil"]
         letterLatency = max(1, scenario["letter_latency"])
         letterStalls = scenario["letter_stalls"]
         sessionsLimit =

@@ -1,3 +1,5 @@
+import Auth
+import Crypto
 import Primitives
 
 /// An application: follows its script, and compares every answer with what an ideal server of its own would
@@ -30,6 +32,11 @@ final class SimulatedClient {
     var hasAsked = false
     var processID: UInt32 = 0
     var secret = Bytes()
+
+    /// Of a SCRAM exchange: what it has begun, what the pooler has to show, and that it has.
+    var prover: ScramProver?
+    var signature: Digest256?
+    var hasProof = false
 
     // MARK: For the oracles
 

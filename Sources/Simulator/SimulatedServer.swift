@@ -4,7 +4,7 @@ import Session
 
 /// One connection that the engine has opened: a session of the model PostgreSQL, or a cancel request.
 final class SimulatedServer {
-    enum Phase { case connecting, startup, greeting, session, cancel, ended }
+    enum Phase { case connecting, startup, greeting, authenticating, session, cancel, ended }
 
     let number: Int
     let processID: UInt32
@@ -15,6 +15,7 @@ final class SimulatedServer {
     var phase = Phase.connecting
     var backend = Backend()
     var startup = ByteQueue()
+    var exchange = ServerExchange()
     var random: Random
     var user = ""
     var database = ""

@@ -43,7 +43,9 @@ extension World {
             case .startTLS(let link, _, _): preconditionFailure("TLS for \(link) in a world without it")
             case .stopListening: break
             case .reload(let client): followUps.append(.reload(client))
-            case .exit: hasExited = true
+            case .exit:
+                hasExited = true
+                checkExit(of: board)
             case .post(let letter, let worker): post(actions[letter], with: nil, from: board, to: worker)
             case .part(let link, let letter, let worker):
                 part(link, actions[letter], from: board, to: worker)
@@ -55,7 +57,9 @@ extension World {
     private func put(_ view: ByteView, on link: LinkID, of board: Board, from source: Cable?) {
         note("put", link.packed, UInt64(view.count))
         mix(view)
-        guard let cable = board.cable(link) else { return found("O7 bytes for a link that is gone: \(link.shown)") }
+        guard let cable = board.cable(link) else {
+            return found("O7 bytes for a link that is gone: \(link.shown)")
+        }
         say(
             "  \(source == nil ? "send" : "relay") \(view.count) to \(link.shown) "
                 + Array(view.rawBuffer).shown
@@ -129,7 +133,8 @@ extension World {
             case .congested(let cable):
                 guard cable.isOpen, !cable.isTravelling else { continue }
                 note("congested", cable.link.packed, 0)
-                tellQuietly(cable.board) { engine, _, actions in engine.congested(cable.link, into: &actions) }
+                tellQuietly(cable.board) { engine, _, actions in engine.congested(cable.link, into: &actions)
+                }
             case .offer(let cable):
                 cable.isOffering = false
                 offer(cable)

@@ -97,8 +97,14 @@ extension World {
     private func loginMessage(_ client: SimulatedClient, _ kind: UInt8, _ body: Bytes) {
         switch kind {
         case 0x52:
-            if body.uint32(at: 0) == 3, let cable = client.cable, let password = client.password {
-                write(password, on: cable)
+            guard let cable = client.cable else { return }
+            switch client.answer(body) {
+            case .write(let bytes): write(bytes, on: cable)
+            case .writeAndLeave(let bytes):
+                write(bytes, on: cable)
+                heap.add(.leave(client), at: clock + UInt64(client.random.below(20_000)))
+            case .nothing: break
+            case .wrong(let what): found("O6 client \(client.number) \(what)")
             }
         case 0x76: break
         case 0x53:

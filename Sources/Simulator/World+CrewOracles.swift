@@ -71,8 +71,9 @@ extension World {
                     continue
                 }
                 found(
-                    "O9 client \(client.number) of worker \(here.worker.index) waits for \(clock - since) us, "
-                        + "and server \(server.handle.slot) of worker \(board.worker.index) is idle")
+                    "O9 client \(client.number) of worker \(here.worker.index) waits for "
+                        + "\(clock - since) us, and server \(server.handle.slot) of worker \(board.worker.index) is idle"
+                )
             }
         }
     }
@@ -86,7 +87,8 @@ extension World {
                 board.engine.servers[seat.id].pool == pool, board.engine.serverState(seat.id) == .idle
             else { continue }
             let restingSince = board.engine.servers[seat.id].restingSince.nanoseconds / 1000
-            let since = max(Int64(restingSince) - Int64(World.start.nanoseconds / 1000), Int64(cable.adoptedAt))
+            let began = Int64(World.start.nanoseconds / 1000)
+            let since = max(Int64(restingSince) - began, Int64(cable.adoptedAt))
             if Int64(clock) > since + Int64(span) { return seat.id }
         }
         return nil
@@ -130,13 +132,17 @@ extension World {
         keeper.engine.forEachPool { pool in
             let believed = keeper.engine.pools[pool].lists.lent
             let there = lent[label(of: pool, on: keeper), default: 0]
-            if believed != there { found("O7 the keeper believes that \(believed) servers are lent, and \(there) are") }
+            if believed != there {
+                found("O7 the keeper believes that \(believed) servers are lent, and \(there) are")
+            }
         }
     }
 
     /// When all letters have arrived, the keeper's counts of clients are those of all workers.
     func checkCounts() {
-        guard mail.allSatisfy(\.envelopes.isEmpty) else { return found("O9 letters are on their way for ever") }
+        guard mail.allSatisfy(\.envelopes.isEmpty) else {
+            return found("O9 letters are on their way for ever")
+        }
         var counts: [ByteString: Int] = [:]
         for board in boards {
             for database in board.engine.databaseIDs where board !== keeper {
@@ -173,6 +179,13 @@ extension World {
             }
         }
         return count
+    }
+
+    /// O7: the process ends. Told to wait for its servers, it has none left.
+    func checkExit(of board: Board) {
+        if board !== keeper { found("O7 worker \(board.worker.index) ends the process") }
+        let count = sessions.reduce(0) { $0 + $1.value }
+        if isEnding, !isToldTwice, count > 0 { found("O7 the process ends with \(count) servers") }
     }
 
     /// O3: a server has left for another worker: it must be as free as for another client.

@@ -50,9 +50,13 @@ extension World {
         case .freeze:
             clock += 60_000_000
             disturbedAt = clock
-        case .endWithClients: tell(keeper) { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
+        case .endWithClients:
+            isToldToEnd = true
+            tell(keeper) { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
         case .endWithServers:
+            isToldTwice = isToldToEnd
             isEnding = true
+            isToldToEnd = true
             tell(keeper) { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
         case .refuseConnections:
             refusesConnections = true

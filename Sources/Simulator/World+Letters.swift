@@ -159,8 +159,9 @@ extension Order {
 
 extension [Line] {
     fileprivate var shown: String {
-        map {
-            "\($0.pool.database.lossyText)/\($0.pool.user.lossyText) \($0.count) since \($0.since.nanoseconds / 1000)"
+        map { line in
+            let pool = "\(line.pool.database.lossyText)/\(line.pool.user.lossyText)"
+            return "\(pool) \(line.count) since \(line.since.nanoseconds / 1000)"
         }.joined(separator: ", ")
     }
 }

@@ -193,7 +193,9 @@ extension World {
         if count > knobs.sessionsLimit { found("O7 \(count) servers in a pool of \(knobs.sessionsLimit)") }
         if knobs.databaseLimit > 0 {
             let sum = sessions.reduce(0) { $0 + ($1.key.database == pool.database ? $1.value : 0) }
-            if sum > knobs.databaseLimit { found("O7 \(sum) servers in a database of \(knobs.databaseLimit)") }
+            if sum > knobs.databaseLimit {
+                found("O7 \(sum) servers in a database of \(knobs.databaseLimit)")
+            }
         }
         if knobs.userLimit > 0 {
             let sum = sessions.reduce(0) { $0 + ($1.key.user == pool.user ? $1.value : 0) }
@@ -251,8 +253,8 @@ extension World {
             let client = board.engine.servers[id].client.map { LinkID.client($0).shown } ?? "nobody"
             let state = board.engine.serverState(id).map { "\($0)" } ?? "none"
             say(
-                "server \(server.number) \(LinkID.server(id).shown) of worker \(board.worker.index) \(state), "
-                    + "of \(client), owes \(board.engine.servers[id].replies.count), "
+                "server \(server.number) \(LinkID.server(id).shown) of worker \(board.worker.index) "
+                    + "\(state), of \(client), owes \(board.engine.servers[id].replies.count), "
                     + "cancels \(board.engine.servers[id].cancels), "
                     + "poison \(board.engine.servers[id].poison.map { "\($0)" } ?? "no"), holds "
                     + "\(board.engine.servers[id].holds.rawValue)")
@@ -263,8 +265,8 @@ extension World {
             else { continue }
             let phase = cable.board.engine.clients[id].phase
             say(
-                "client \(client.number) \(cable.link.shown) of worker \(cable.board.worker.index) \(phase), "
-                    + "holds \(cable.board.engine.clients[id].holds.rawValue), rest "
+                "client \(client.number) \(cable.link.shown) of worker \(cable.board.worker.index) "
+                    + "\(phase), holds \(cable.board.engine.clients[id].holds.rawValue), rest "
                     + "\(cable.board.engine.clients[id].restBytes), unread \(cable.arrived.count), "
                     + "\(client.phase)")
         }

@@ -21,7 +21,8 @@ extension World {
     }
 
     func closeUnopened(_ link: LinkID, of board: Board) {
-        guard case .server(let id) = link, let place = board.unopened.firstIndex(where: { $0.server == id }) else {
+        guard case .server(let id) = link, let place = board.unopened.firstIndex(where: { $0.server == id })
+        else {
             return found("O7 a dead link is dropped: \(link.shown)")
         }
         countServer(of: board.unopened.remove(at: place).pool, -1)
@@ -73,6 +74,9 @@ extension World {
         case .session:
             server.backend.input.append(bytes)
             goOn(server)
+        case .authenticating:
+            server.startup.append(bytes)
+            passwordArrives(server)
         case .connecting, .greeting, .cancel, .ended: break
         }
     }
@@ -117,7 +121,18 @@ extension World {
         if !isCalm, scenario["login_silent"] > 0, random.below(100) < scenario["login_silent"] {
             return say("server \(server.number) is silent")
         }
+        if knobs.serverAuth == .none { greet(server, cable) } else { askPassword(server, cable) }
+    }
+
+    /// The pooler is in.
+    func greet(_ server: SimulatedServer, _ cable: Cable) {
         server.phase = .session
+        server.backend.output = greeting(of: server)
+        server.backend.wantsFlush = true
+        flush(server, cable)
+    }
+
+    func greeting(of server: SimulatedServer) -> Bytes {
         var out = Bytes()
         out.message("R") { $0.append(uint32: 0) }
         out.message("S") {
@@ -130,9 +145,7 @@ extension World {
             $0.append(contentsOf: server.secret)
         }
         out.message("Z") { $0.append(0x49) }
-        server.backend.output = out
-        server.backend.wantsFlush = true
-        flush(server, cable)
+        return out
     }
 
     /// Does all that can be done now.

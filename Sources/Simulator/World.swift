@@ -24,6 +24,7 @@ package final class World {
     let scenario: Scenario
     let permitted: Permitted
     let knobs: Knobs
+    let passwords = Passwords()
     /// One of each worker; the first is the keeper's, and the only one when there is one worker.
     let boards: [Board]
     var keeper: Board { boards[0] }
@@ -61,6 +62,9 @@ package final class World {
     var refusesConnections = false
     /// SIGINT has come: the process is to end when every server is free.
     var isEnding = false
+    /// The same or SIGTERM has; and once more, which ends it at once.
+    var isToldToEnd = false
+    var isToldTwice = false
     var host: ByteString = "10.0.0.1"
     var hasTwo = true
     /// When the faults stopped.

@@ -58,6 +58,17 @@ import Testing
         _ = linux_close(b)
     }
 
+    @Test func whoWaitsForADescriptorGoesOnWhenOneIsClosed() throws {
+        var worker = try worker()
+        let (_, a) = client(of: &worker)
+        let later = worker.now + .seconds(3600)
+        worker.listeners.pause(worker.poller, until: later)
+        _ = linux_close(a)
+        worker.turn(longest: .seconds(1))
+        let resumeAt = worker.listeners.resumeAt
+        #expect(resumeAt.map { $0 <= worker.now + .milliseconds(20) } ?? true)
+    }
+
     @Test func whatIsLeftIsOfferedAgainWithMore() throws {
         var worker = try worker()
         let (link, a) = client(of: &worker)
