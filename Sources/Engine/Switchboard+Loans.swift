@@ -103,6 +103,17 @@ extension Switchboard {
         post(.lines([told]), to: .keeper, into: &actions)
     }
 
+    /// A server is about to go home: the keeper is told first who waits here, so that it does not send the
+    /// server back for somebody who has been served.
+    mutating func tellLine(of pool: PoolID, now: Instant, into actions: inout ActionList) {
+        let line = lineHere(pool)
+        guard line.count > 0 || pools[pool].loans.reported.count > 0 else { return }
+        watchLine(of: pool, now: now)
+        pools[pool].loans.reported = line
+        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
+        post(.lines([told]), to: .keeper, into: &actions)
+    }
+
     /// A line of a pool that has no server here cannot wait for the next period.
     mutating func reportLine(of pool: PoolID, now: Instant, into actions: inout ActionList) {
         let line = lineHere(pool)
