@@ -15,9 +15,10 @@ let house: [SwiftSetting] = [
 ]
 
 /// For test rigs: their classes are one thread's, and debug builds check that nothing is written twice at once.
-let rig: [SwiftSetting] = house + [
-    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
-]
+let rig: [SwiftSetting] =
+    house + [
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))
+    ]
 
 func pure(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: house)
@@ -34,6 +35,8 @@ let package = Package(
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
+        .systemLibrary(name: "CPAM", providers: [.apt(["libpam0g-dev"])]),
         // row 1
         pure("Primitives", []),
         // row 2, pure
@@ -56,8 +59,8 @@ let package = Package(
         pure(
             "Daemon",
             [
-                "Primitives", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop", "CLinux",
-                "CAres", "COpenSSL",
+                "Primitives", "Wire", "Config", "TLS", "Auth", "Session", "Engine", "Console", "EventLoop",
+                "CLinux", "CAres", "COpenSSL", "CLDAP", "CPAM",
             ]),
         .target(
             name: "Simulator",
@@ -90,6 +93,7 @@ let package = Package(
         tests("EventLoop", ["Primitives", "EventLoop", "CLinux"]),
         tests("TLS", ["Primitives", "Config", "TLS"]),
         tests("Console", ["Primitives", "Wire", "Config", "EventLoop", "Session", "Engine", "Console"]),
-        tests("Daemon", ["Primitives", "Config", "Crypto", "Auth", "Engine", "EventLoop", "Daemon", "CLinux"]),
+        tests(
+            "Daemon", ["Primitives", "Config", "Crypto", "Auth", "Engine", "EventLoop", "Daemon", "CLinux"]),
         tests("Fuzzers", ["Primitives", "Fuzzers"]),
     ])

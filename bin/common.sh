@@ -25,7 +25,8 @@ need_packages() {
     die "apt-get could not install ${missing[*]}"
 }
 
-build_packages=(g++ binutils pkg-config libssl-dev libc-ares-dev zlib1g-dev libxml2 libcurl4 libsqlite3-0 libncurses6)
+build_packages=(g++ binutils pkg-config libssl-dev libc-ares-dev libldap-dev libpam0g-dev
+  zlib1g-dev libxml2 libcurl4 libsqlite3-0 libncurses6)
 server_packages=(postgresql)
 
 # Put swift on PATH, or say where to get it.

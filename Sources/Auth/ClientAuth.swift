@@ -5,6 +5,8 @@ import Wire
 /// How a client must prove who it is.
 public enum ClientMethod: Equatable, Sendable {
     case trust, plain, md5, scram
+    /// A password in clear text, which somebody else says yes or no to.
+    case judged
 }
 
 /// What to do after a step of `ClientAuth`.
@@ -16,6 +18,8 @@ public enum ClientAuthStep: Sendable {
     case accepted(ScramKeys?)
     /// Send the failure's text as FATAL 08P01, close.
     case rejected(ClientAuthFailure)
+    /// Of `judged`: the password, for whoever judges it. Nothing is to come from here.
+    case typed(Secret)
 }
 
 /// Asks a client for its password, step by step: `begin`, then `received` for every 'p' message until the
@@ -41,7 +45,7 @@ public struct ClientAuth: Sendable {
 
     private let method: ClientMethod
     private let user: ByteString
-    private let secret: Secret?
+    private var secret: Secret?
     private let instance: InstanceSecret
     private let iterations: Int
     private let binding: ByteString?
@@ -94,7 +98,7 @@ public struct ClientAuth: Sendable {
         case .trust:
             phase = .finished
             return secret == nil ? .rejected(.trustOfUnknownUser) : .accepted(nil)
-        case .plain:
+        case .plain, .judged:
             phase = .cleartext
             buffer.authentication(.cleartextPassword)
         case .md5:
@@ -124,6 +128,7 @@ public struct ClientAuth: Sendable {
         case .new, .finished:
             return .rejected(.password(.outOfTurn))
         case .cleartext:
+            if method == .judged { return checkPassword(body) { .typed(Secret(typed: $0)) } }
             return checkPassword(body) { checkCleartext($0, &cache) }
         case .md5(let salt):
             return checkPassword(body) { checkMD5($0, salt: salt) }
@@ -131,6 +136,22 @@ public struct ClientAuth: Sendable {
             return startSASL(body, entropy: &entropy, cache: &cache, into: &buffer)
         case .saslFinal(let challenger):
             return finishSASL(body, challenger, into: &buffer)
+        }
+    }
+
+    /// The same exchange, held against another secret: it has turned out that this one is out of date.
+    public func against(_ secret: Secret?) -> ClientAuth {
+        var other = self
+        other.secret = secret
+        return other
+    }
+
+    /// Whether the next 'p' message can be held against more than one secret. A SCRAM exchange is bound to
+    /// the first one by the salt that the client has been told.
+    public var canBeRepeated: Bool {
+        switch phase {
+        case .cleartext, .md5: true
+        case .new, .saslStart, .saslFinal, .finished: false
         }
     }
 

@@ -20,6 +20,19 @@ public struct ScramKeys: Sendable {
             serverKey: SHA256.hmac(key: salted, "Server Key" as ByteString))
     }
 
+    /// Of their bytes; `nil` when those are no keys.
+    public init?(clientKey: ByteString, serverKey: ByteString) {
+        guard let client = clientKey.withView({ Digest256($0) }),
+            let server = serverKey.withView({ Digest256($0) })
+        else { return nil }
+        self.init(clientKey: client, serverKey: server)
+    }
+
+    /// For another process; nobody else may see them.
+    public var bytes: (clientKey: ByteString, serverKey: ByteString) {
+        (clientKey.withView { ByteString($0) }, serverKey.withView { ByteString($0) })
+    }
+
     public var clientKey: Digest256 { keys.first }
     public var serverKey: Digest256 { keys.second }
 }

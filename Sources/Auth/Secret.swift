@@ -18,13 +18,23 @@ public final class Secret: Sendable {
     public let kind: SecretKind
     /// Only of kind `scram`.
     public let verifier: ScramVerifier?
+    /// It is what somebody typed, whatever it looks like.
+    public let isTyped: Bool
     private let bytes: SecretBytes
 
     public convenience init(_ text: ByteString) { self.init(text.withView { SecretBytes($0) }) }
     public convenience init(_ text: ByteView) { self.init(SecretBytes(text)) }
 
+    public init(typed password: ByteView) {
+        bytes = SecretBytes(password)
+        kind = .plain
+        verifier = nil
+        isTyped = true
+    }
+
     private init(_ bytes: SecretBytes) {
         self.bytes = bytes
+        isTyped = false
         verifier = bytes.withView { ScramVerifier(parsing: $0) }
         if verifier != nil {
             kind = .scram

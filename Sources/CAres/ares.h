@@ -34,6 +34,12 @@ static inline void cares_start(ares_channel channel, const char *name, ares_addr
     ares_getaddrinfo(channel, name, NULL, &hints, done, lookup);
 }
 
+// Asks for the name of an address; its bytes stand as in a packet, 4 or 16 of them.
+static inline void cares_start_host(
+    ares_channel channel, const void *address, int count, ares_host_callback done, void *lookup) {
+    ares_gethostbyaddr(channel, address, count, count == 4 ? AF_INET : AF_INET6, done, lookup);
+}
+
 // Asks for the start-of-authority record of a zone.
 static inline void cares_start_zone(ares_channel channel, const char *zone, ares_callback done, void *lookup) {
     ares_query(channel, zone, 1 /* IN */, 6 /* SOA */, done, lookup);
@@ -50,5 +56,7 @@ static inline int64_t cares_serial(const unsigned char *answer, int length) {
 
 // Macros in one version of c-ares, an enumeration in another.
 static const int cares_success = ARES_SUCCESS;
+static const int cares_no_name = ARES_ENOTFOUND;
+static const int cares_no_record = ARES_ENODATA;
 static const int cares_destroyed = ARES_EDESTRUCTION;
 static const int cares_init_all = ARES_LIB_INIT_ALL;

@@ -91,6 +91,13 @@ long linux_become_user(const char *name) {
 
 int linux_has_user(const char *name) { return getpwnam(name) != NULL; }
 
+long linux_file_mode(const char *path, uint32_t *owner) {
+    struct stat found;
+    if (stat(path, &found) < 0) return -errno;
+    *owner = found.st_uid;
+    return S_ISREG(found.st_mode) ? (long)(found.st_mode & 0777) : 0;
+}
+
 int linux_is_folder(const char *path) {
     struct stat found;
     return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
@@ -140,6 +147,11 @@ int linux_is_socket(int fd) {
 int linux_is_plain_file(int fd) {
     struct stat s;
     return fstat(fd, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+int linux_path_exists(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0;
 }
 
 int linux_path_is_socket(const char *path) {

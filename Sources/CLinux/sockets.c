@@ -5,6 +5,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -228,3 +230,51 @@ int linux_resolve(const char *host, uint16_t port, linux_address *room, int coun
 }
 
 const char *linux_resolve_error(int code) { return gai_strerror(code); }
+
+// MARK: passing descriptors
+
+long linux_send_with_socket(int fd, const void *bytes, size_t count, int passed) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec piece = {.iov_base = (void *)bytes, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &passed, sizeof passed);
+    return LINUX_RESULT(sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+long linux_receive_with_sockets(int fd, void *room, size_t count, int passed[LINUX_PASSED], int *passed_count) {
+    union {
+        char room[CMSG_SPACE(sizeof(int) * LINUX_PASSED)];
+        struct cmsghdr align;
+    } control;
+    struct iovec piece = {.iov_base = room, .iov_len = count};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    *passed_count = 0;
+    long result = LINUX_RESULT(recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
+    if (result < 0) return result;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t bytes = header->cmsg_len - CMSG_LEN(0);
+        for (size_t at = 0; at + sizeof(int) <= bytes && *passed_count < LINUX_PASSED; at += sizeof(int))
+            memcpy(&passed[(*passed_count)++], CMSG_DATA(header) + at, sizeof(int));
+    }
+    return message.msg_flags & MSG_CTRUNC ? -EMFILE : result;
+}
+
+long linux_wait_ready(int fd, int for_writing, int milliseconds) {
+    struct pollfd one = {.fd = fd, .events = for_writing ? POLLOUT : POLLIN};
+    return LINUX_RESULT(poll(&one, 1, milliseconds));
+}
+
+long linux_never_block(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : LINUX_RESULT(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}

@@ -57,9 +57,9 @@ extension AccessRule {
         databases = try reader.names("a database", isUser: false)
         users = try reader.names("a user", isUser: true)
         addresses = connection == .local ? .all : try reader.addresses(networks)
-        let method = try reader.method(isLocal: connection == .local)
+        var method = try reader.method(isLocal: connection == .local)
+        map = try reader.options(&method)
         self.method = method
-        map = try reader.options(method)
     }
 }
 
@@ -140,15 +140,28 @@ private struct RuleReader {
             else { throw wrong("invalid mask in \(token.text.quotable)") }
             return .ranges([range])
         }
-        guard let address = SocketAddress(parsing: token.text) else {
-            throw wrong(
-                "\(token.text.quotable): names of hosts are not supported here; write an address and a mask")
-        }
+        guard let address = SocketAddress(parsing: token.text) else { return .host(try host(token.text)) }
         let mask = try word("a mask")
         guard let bits = SocketAddress(parsing: mask.text), bits.family == address.family else {
             throw wrong("did not find mask behind \(token.text.quotable)")
         }
         return .ranges([AddressRange(address, mask: bits)])
+    }
+
+    private func host(_ text: ByteString) throws(ConfigError) -> ByteString {
+        let isName = text.bytes.allSatisfy {
+            $0.isDigit || (0x61...0x7A).contains($0.asciiLowercased) || $0 == UInt8(ascii: "-")
+                || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+        }
+        let isNumber = text.bytes.allSatisfy { $0.isDigit || $0 == UInt8(ascii: ".") }
+        guard isName, !isNumber, text.count <= Limits.hostNameBytes else {
+            throw wrong(
+                """
+                \(text.quotable) is no address: expected all, samehost, samenet, ADDRESS/BITS, an address \
+                and its mask, the name of a host, or .DOMAIN
+                """)
+        }
+        return text
     }
 
     // MARK: Methods
@@ -165,34 +178,53 @@ private struct RuleReader {
             if isLocal { return .peer }
             throw wrong("method \(token.text.quotable) is for lines of type local only")
         case "cert": return .cert
-        case "pam": return .missing("pam")
-        case "ldap": return .missing("ldap")
+        case "pam": return .pam(service: AccessMethod.pamService)
+        case "ldap": return .ldap(LDAPOptions())
         default:
             throw wrong(
                 """
                 unsupported method \(token.text.quotable): expected trust, reject, password, md5, \
-                scram-sha-256, cert or peer
+                scram-sha-256, cert, peer, ldap or pam
                 """)
         }
     }
 
-    /// `name=value` words up to the end of the line.
-    mutating func options(_ method: AccessMethod) throws(ConfigError) -> ByteString? {
+    /// `name=value` words up to the end of the line: the map, and into the method what is its own.
+    mutating func options(_ method: inout AccessMethod) throws(ConfigError) -> ByteString? {
         var map: ByteString?
-        while next < line.fields.count {
-            let text = try word("an option").text
+        var ldap: [LDAPOptions.Pair] = []
+        for token in line.fields[min(next, line.fields.count)...].flatMap({ $0 }) {
+            let text = token.text
             guard let equals = text.bytes.firstIndex(of: UInt8(ascii: "=")), equals + 1 < text.count else {
-                throw wrong("expected name=value, found \(text.quotable)")
+                // It may be the end of a password that should have been quoted.
+                let found = if case .ldap = method { "a word without =" } else { text.quotable }
+                throw wrong("expected name=value, found \(found)")
             }
             let name = ByteString(Array(text.bytes[..<equals]))
-            // Whatever its options mean, nobody gets in by it.
-            if case .missing = method { continue }
+            let value = ByteString(Array(text.bytes[(equals + 1)...]))
+            switch (method, name) {
+            case (.ldap, _): ldap.append(LDAPOptions.Pair(name: name, value: value))
+            case (.pam, "pamservice"):
+                guard !value.bytes.contains(UInt8(ascii: "/")), value.count <= Limits.pamServiceBytes else {
+                    throw wrong("pamservice: expected the name of a file in /etc/pam.d")
+                }
+                method = .pam(service: value)
+            case (.pam, "pam_use_hostname") where value == "0": continue
+            case (.pam, "pam_use_hostname"):
+                throw wrong("pam_use_hostname=1 is not supported: PAM is told the address")
+            case (.peer, "map"), (.cert, "map"): map = value
             // The line asks for a certificate that we trust and for its name, whatever it says of that.
-            if name == "clientcert", method == .cert { continue }
-            guard name == "map", method == .peer || method == .cert else {
+            case (.cert, "clientcert"): continue
+            default:
                 throw wrong("unsupported option \(name.quotable) for method \(method.name.quotable)")
             }
-            map = ByteString(Array(text.bytes[(equals + 1)...]))
+        }
+        if case .ldap = method {
+            do throws(LDAPOptions.Problem) {
+                method = .ldap(try LDAPOptions(ldap))
+            } catch {
+                throw wrong(error.text)
+            }
         }
         return map
     }

@@ -8,24 +8,77 @@ public struct AccessRules: Equatable, Sendable {
 
     public init() {}
 
-    /// The first rule for this connection.
-    public func rule(
-        for user: ByteString, database: ByteString, from address: SocketAddress, isEncrypted: Bool,
-        isPhysicalReplication: Bool = false
-    ) -> AccessRule? {
-        rules.first {
-            $0.fits(
-                user, database, address, isEncrypted: isEncrypted,
-                isPhysicalReplication: isPhysicalReplication)
+    /// Whether some line has a password in it.
+    public var holdsSecrets: Bool {
+        rules.contains {
+            guard case .ldap(let options) = $0.method, case .found(let search) = options.entry else {
+                return false
+            }
+            return !search.bindPassword.isEmpty
         }
     }
+
+    /// Whether some line asks PAM.
+    public var asksPAM: Bool {
+        rules.contains {
+            if case .pam = $0.method { return true }
+            return false
+        }
+    }
+
+    /// What the rules say of a connection.
+    public enum Decision: Equatable, Sendable {
+        case rule(AccessRule)
+        /// No rule fits.
+        case nothing
+        /// It depends on the name of the client's host, which has to be found out first.
+        case dependsOnHost
+    }
+
+    /// The first rule for this connection decides.
+    public func decide(
+        for user: ByteString, database: ByteString, from address: SocketAddress, host: HostName = .notAsked,
+        isEncrypted: Bool, isPhysicalReplication: Bool = false
+    ) -> Decision {
+        for rule in rules
+        where rule.fits(
+            user, database, address, isEncrypted: isEncrypted, isPhysicalReplication: isPhysicalReplication)
+        {
+            guard case .host(let wanted) = rule.addresses else { return .rule(rule) }
+            switch host {
+            case .notAsked: return .dependsOnHost
+            case .nameless: continue
+            case .name(let name): if Self.isHost(name, wanted) { return .rule(rule) }
+            }
+        }
+        return .nothing
+    }
+
+    /// A name that starts with a dot stands for all names that end in it. ASCII letters have no case.
+    private static func isHost(_ name: ByteString, _ wanted: ByteString) -> Bool {
+        guard wanted.bytes.first == UInt8(ascii: ".") else { return name.equalsIgnoringASCIICase(wanted) }
+        return name.count > wanted.count
+            && ByteString(Array(name.bytes.suffix(wanted.count))).equalsIgnoringASCIICase(wanted)
+    }
+}
+
+/// What the DNS calls the host a client comes from.
+public enum HostName: Equatable, Sendable {
+    case notAsked
+    /// The name of the address, one of whose addresses it is.
+    case name(ByteString)
+    /// There is no such name, or it was not to be found out.
+    case nameless
 }
 
 /// How a rule says a client must prove who it is.
 public enum AccessMethod: Equatable, Sendable {
     case trust, reject, password, md5, scramSHA256, cert, peer
-    /// A method of PgBouncer's that is not there yet: whoever comes to its line is refused.
-    case missing(ByteString)
+    case ldap(LDAPOptions)
+    case pam(service: ByteString)
+
+    /// The service that PgBouncer asks PAM for, so that its file in /etc/pam.d goes on to count.
+    public static let pamService: ByteString = "pgbouncer"
 
     /// As it stands in the file.
     public var name: ByteString {
@@ -37,7 +90,8 @@ public enum AccessMethod: Equatable, Sendable {
         case .scramSHA256: "scram-sha-256"
         case .cert: "cert"
         case .peer: "peer"
-        case .missing(let name): name
+        case .ldap: "ldap"
+        case .pam: "pam"
         }
     }
 }
@@ -60,6 +114,8 @@ public struct AccessRule: Equatable, Sendable {
     enum Addresses: Equatable, Sendable {
         case all
         case ranges([AddressRange])
+        /// A host, or with a dot in front all hosts of a domain.
+        case host(ByteString)
     }
 
     let connection: Connection
@@ -72,6 +128,7 @@ public struct AccessRule: Equatable, Sendable {
     public let file: ByteString
     public let line: Int
 
+    /// But for the name of the client's host, when the rule asks for that.
     func fits(
         _ user: ByteString, _ database: ByteString, _ address: SocketAddress, isEncrypted: Bool,
         isPhysicalReplication: Bool

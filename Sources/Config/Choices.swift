@@ -107,6 +107,19 @@ public enum LogFormat: UInt8, Choice {
     }
 }
 
+/// Whether bytes move through an io_uring of the kernel's: where it has one, always, or never.
+public enum UseOfIOUring: UInt8, Choice {
+    case auto, yes, no
+
+    public var name: ByteString {
+        switch self {
+        case .auto: "auto"
+        case .yes: "yes"
+        case .no: "no"
+        }
+    }
+}
+
 /// Which member of a host list a new server connection uses.
 public enum LoadBalanceHosts: UInt8, Choice {
     /// The next one each time.

@@ -8,6 +8,8 @@ struct Codec<Value: Sendable>: Sendable {
     let parse: @Sendable (ByteString) -> Value?
     /// `nil`: not set, NULL in `SHOW CONFIG`.
     let print: @Sendable (Value) -> ByteString?
+    /// What is wrong with this text, where that can be said better than by what belongs there.
+    var complaint: @Sendable (ByteString) -> String? = { _ in nil }
 }
 
 /// What a whole number of time counts.
@@ -160,6 +162,28 @@ extension Codec<ByteString?> {
             expected: "a database name: cannot use the reserved \"pgbouncer\" database as an auth_dbname",
             parse: { $0 == "pgbouncer" || $0.bytes.contains(0) ? nil : .some($0.isEmpty ? nil : $0) },
             print: { $0 })
+    }
+}
+
+extension Codec<LDAPOptions?> {
+    /// Printed without the password.
+    static var ldapOptions: Codec {
+        Codec(
+            expected: "text with LDAP options as in an HBA file: ldapserver=... and others, or ldapurl=...",
+            parse: { text in
+                if text.trimmedAtEnd.isEmpty { return .some(nil) }
+                return (try? LDAPOptions(text)).map { .some($0) }
+            },
+            print: { $0?.text },
+            complaint: { text in
+                if text.bytes.contains(0) { return nil }
+                do throws(LDAPOptions.Problem) {
+                    _ = try LDAPOptions(text)
+                    return nil
+                } catch {
+                    return error.text
+                }
+            })
     }
 }
 

@@ -55,13 +55,13 @@ public enum ConnectString {
 
     /// The text as an error may quote it: nothing from a password on.
     static func withoutSecrets(_ text: ByteString) -> ByteString {
-        let word: ByteString = "password"
+        let words: [ByteString] = ["password", "ldapbindpasswd"]
         var cursor = ByteCursor(text)
         while !cursor.atEnd {
-            cursor.skip { $0.asciiLowercased != UInt8(ascii: "p") }
+            cursor.skip { $0.asciiLowercased != UInt8(ascii: "p") && $0.asciiLowercased != UInt8(ascii: "l") }
             let start = cursor.place
-            if cursor.skip(word: word) {
-                return ByteString(Array(text.bytes.prefix(start)) + Array("password=...".utf8))
+            if let word = words.first(where: { cursor.skip(word: $0) }) {
+                return ByteString(Array(text.bytes.prefix(start)) + word.bytes + Array("=...".utf8))
             }
             _ = cursor.next()
         }

@@ -4,12 +4,13 @@ public import Primitives
 extension DatabaseEntry {
     public var text: ByteString {
         var line = EntryLine()
-        line.add(
-            "host", hosts.isEmpty ? nil : ByteString(Array(hosts.map(\.bytes).joined(separator: [0x2C]))))
+        line.add("host", hostList)
         line.add("port", port == 5432 ? nil : ByteString("\(port)"))
         line.add("dbname", dbname)
         line.add("user", user)
         line.add("password", password == nil ? nil : "...")
+        line.add("password_command", passwordCommand?.nameOfProgram)
+        line.add("password_file", passwordFile)
         line.add("auth_user", authUser)
         line.add("auth_query", authQuery)
         line.add("auth_dbname", authDbname)
@@ -29,11 +30,29 @@ extension DatabaseEntry {
         line.add("application_name", applicationName)
         return line.text
     }
+
+    /// Its hosts as the file has them; `nil` for none.
+    var hostList: ByteString? {
+        hosts.isEmpty ? nil : ByteString(Array(hosts.map(\.bytes).joined(separator: [0x2C])))
+    }
+}
+
+extension ByteString {
+    /// Of a command: its program only, because a password may stand behind it.
+    var nameOfProgram: ByteString {
+        let words = bytes.split(whereSeparator: \.isBlank)
+        guard let program = words.first else { return self }
+        // A variable in front of it may be one, too.
+        let name = program.contains(UInt8(ascii: "=")) ? Array("...".utf8) : Array(program)
+        return words.count == 1 ? ByteString(name) : ByteString(name + Array(" ...".utf8))
+    }
 }
 
 extension UserEntry {
     public var text: ByteString {
         var line = EntryLine()
+        line.add("password_command", passwordCommand?.nameOfProgram)
+        line.add("password_file", passwordFile)
         line.add("pool_size", poolSize)
         line.add("reserve_pool_size", reservePoolSize)
         line.add("pool_mode", poolMode?.name)

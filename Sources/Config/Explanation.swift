@@ -56,13 +56,16 @@ public struct Explanation: Sendable {
     private static let forms: [Form] = [
         Form(
             name: "host", setting: "unix_socket_dir",
-            ofDatabase: { entry in
-                entry.hosts.isEmpty
-                    ? nil : ByteString(Array(entry.hosts.map(\.bytes).joined(separator: [0x2C])))
-            }),
+            ofDatabase: { $0.hostList }),
         Form(name: "port", setting: "", ofDatabase: { text($0.port) }),
         Form(name: "dbname", setting: "", ofDatabase: { $0.dbname ?? ($0.name == "*" ? nil : $0.name) }),
         Form(name: "user", setting: "", ofDatabase: { $0.user }),
+        Form(
+            name: "password_command", setting: "", ofDatabase: { $0.passwordCommand?.nameOfProgram },
+            ofUser: { $0.passwordCommand?.nameOfProgram }),
+        Form(
+            name: "password_file", setting: "", ofDatabase: { $0.passwordFile },
+            ofUser: { $0.passwordFile }),
         Form(name: "connect_query", setting: "", ofDatabase: { $0.connectQuery }),
         Form(name: "load_balance_hosts", setting: "", ofDatabase: { $0.loadBalanceHosts.name }),
         Form(name: "auth_user", setting: "auth_user", ofDatabase: { $0.authUser }),

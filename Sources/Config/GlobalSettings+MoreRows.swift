@@ -127,6 +127,9 @@ extension GlobalSettings {
             "stats_users", \.statsUsers, .list,
             "Users who may log in to the console and look, but change nothing."),
         Setting(
+            "supervisor", \.supervisor, .flag, reload: .restart,
+            "Work in a process of its own, which another one starts anew when it crashes."),
+        Setting(
             "suspend_timeout", \.suspendTimeout, .time,
             "Longest time buffers are flushed in a suspend or restart; 0 waits for ever."),
         Setting(

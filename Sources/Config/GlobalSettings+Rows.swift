@@ -36,7 +36,7 @@ extension GlobalSettings {
             "auth_ident_file", \.authIdentFile, .optionalText,
             "File with maps from system names to role names, used when auth_type is hba."),
         Setting(
-            "auth_ldap_options", \.authLDAPOptions, .optionalText,
+            "auth_ldap_options", \.authLDAPOptions, .ldapOptions,
             "LDAP parameters, used when auth_type is ldap."),
         Setting(
             "auth_query", \.authQuery, .text,
@@ -110,6 +110,9 @@ extension GlobalSettings {
         Setting(
             "ignore_startup_parameters", \.ignoreStartupParameters, .list, reload: .newConnections,
             "Startup parameters of clients that are accepted and dropped."),
+        Setting(
+            "io_uring", \.ioUring, .choice(), reload: .restart,
+            "Move bytes with the kernel's io_uring: auto where it has one, yes or not at all, no for epoll."),
         Setting(
             "job_name", \.jobName, .text, reload: .restart,
             "Name of the service on Windows; has no effect here."),

@@ -17,7 +17,7 @@ public struct GlobalSettings: Equatable, Sendable {
     /// File with maps from system names to role names, used when auth_type is hba.
     public var authIdentFile: ByteString?
     /// LDAP parameters, used when auth_type is ldap.
-    public var authLDAPOptions: ByteString?
+    public var authLDAPOptions: LDAPOptions?
     /// Query with one parameter, the user name, that returns that user's name and secret.
     public var authQuery: ByteString = """
         SELECT rolname, CASE WHEN rolvaliduntil < now() THEN NULL ELSE rolpassword END \
@@ -69,6 +69,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var idleTransactionTimeout: TimeSpan = .zero
     /// Startup parameters of clients that are accepted and dropped.
     public var ignoreStartupParameters: [ByteString] = []
+    /// Move bytes with the kernel's io_uring: auto where it has one, yes or not at all, no for epoll.
+    public var ioUring: UseOfIOUring = .auto
     /// Name of the service on Windows; has no effect here.
     public var jobName: ByteString = "pgbouncer"
     /// Addresses to listen on, separated by commas; * means all, empty only the Unix socket.
@@ -173,6 +175,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var statsPeriod: TimeSpan = .seconds(60)
     /// Users who may log in to the console and look, but change nothing.
     public var statsUsers: [ByteString] = []
+    /// Work in a process of its own, which another one starts anew when it crashes.
+    public var supervisor: Bool = false
     /// Longest time buffers are flushed in a suspend or restart; 0 waits for ever.
     public var suspendTimeout: TimeSpan = .seconds(10)
     /// Also log to syslog.

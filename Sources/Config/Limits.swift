@@ -19,6 +19,10 @@ enum Limits {
     /// PostgreSQL's NAMEDATALEN, less the terminator.
     static let databaseNameBytes = 63
     static let userNameBytes = 127
+    /// What the DNS has room for.
+    static let hostNameBytes = 253
+    /// The name of a file.
+    static let pamServiceBytes = 255
     /// A password or secret of the user list.
     static let secretBytes = 65_530
 }

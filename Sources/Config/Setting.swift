@@ -31,6 +31,7 @@ public struct Setting: Sendable {
     public let defaultText: ByteString?
 
     private let read: @Sendable (GlobalSettings) -> ByteString?
+    private let complaint: @Sendable (ByteString) -> String?
     private let write: @Sendable (ByteString, inout GlobalSettings) -> Bool
     private let carry: @Sendable (GlobalSettings, inout GlobalSettings) -> Void
 
@@ -49,6 +50,7 @@ public struct Setting: Sendable {
         self.reload = reload
         self.doc = doc
         expected = codec.expected
+        complaint = codec.complaint
         read = { codec.print($0[keyPath: path]) }
         write = { text, settings in
             guard let value = codec.parse(text) else { return false }
@@ -73,7 +75,9 @@ public struct Setting: Sendable {
 
     /// Sets the value from text. Throws, and changes nothing, when the text is no value of this setting.
     public func parse(_ text: ByteString, into settings: inout GlobalSettings) throws(BadValue) {
-        guard write(text, &settings) else { throw BadValue(expected: expected) }
+        guard write(text, &settings) else {
+            throw BadValue(expected: complaint(text).map { "\(expected) (\($0))" } ?? expected)
+        }
     }
 
     /// Copies the value of this one setting.

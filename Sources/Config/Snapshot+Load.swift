@@ -48,7 +48,6 @@ extension Snapshot {
         loader.readSecrets(previousSecrets, read)
         loader.readAccessRules(networks, read, list)
         let snapshot = loader.snapshot
-        loader.refuseMissing(snapshot)
         return Examined(
             snapshot: snapshot, origins: loader.origins, errors: Array(loader.errors.prefix(Limits.errors)),
             notices: loader.notices)
@@ -212,12 +211,6 @@ private struct Loader {
                     if global.authType == .hba { errors.append(error) }
                 }
             }
-        }
-    }
-
-    mutating func refuseMissing(_ snapshot: Snapshot) {
-        for row in NotYet.rows where row.applies(snapshot) {
-            if let line = settingLines[row.setting] { refuse(line, row.sentence) }
         }
     }
 }

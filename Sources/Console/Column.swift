@@ -1,9 +1,11 @@
 import Primitives
+import Session
 import Wire
 
 /// Types of columns, by PostgreSQL's numbers (pg_type.dat).
 enum ColumnType: UInt32 {
     case bool = 16
+    case bytea = 17
     case text = 25
     case int4 = 23
     case int8 = 20
@@ -12,7 +14,7 @@ enum ColumnType: UInt32 {
     /// `typlen`: bytes of a value, -1 when they vary.
     var size: Int16 {
         switch self {
-        case .text, .numeric: -1
+        case .text, .numeric, .bytea: -1
         case .bool: 1
         case .int4: 4
         case .int8: 8
@@ -22,6 +24,7 @@ enum ColumnType: UInt32 {
     var name: String {
         switch self {
         case .bool: "bool"
+        case .bytea: "bytea"
         case .text: "text"
         case .int4: "int4"
         case .int8: "int8"
@@ -59,6 +62,15 @@ struct Column<Row>: Sendable {
     ) -> Column {
         Column(header: ColumnHeader(name: name, type: .text, doc: doc)) {
             value($0).map { .text($0) } ?? .null
+        }
+    }
+
+    /// In PostgreSQL's hexadecimal form; `nil` is NULL.
+    static func bytea(
+        _ name: String, _ doc: String, _ value: @escaping @Sendable (Row) -> ByteString?
+    ) -> Column {
+        Column(header: ColumnHeader(name: name, type: .bytea, doc: doc)) {
+            value($0).map { .text(ByteString("\\x" + $0.withView { $0.hexadecimal })) } ?? .null
         }
     }
 

@@ -127,6 +127,8 @@ enum Outcome: Equatable, Sendable {
     /// Answered when this is over.
     case waits(ConsoleWait)
     case failed(Refusal)
+    /// The driver answers: SHOW FDS.
+    case handsOver
     /// Answered, and then the pooler ends; without a tag there is no answer.
     case ends(ShutdownMode, ByteString?)
 }

@@ -250,6 +250,12 @@ package struct ConsoleDesk: ~Copyable {
             switchboard.consoleIsBusy(client, into: &actions)
         case .failed(let refusal):
             fail(ConsoleError(refusal), client, manner, on: &switchboard, into: &actions)
+        case .handsOver:
+            guard manner == .simple else {
+                let refusal = Refusal.console("SHOW FDS is a simple query", state: "0A000")
+                return fail(ConsoleError(refusal), client, manner, on: &switchboard, into: &actions)
+            }
+            switchboard.handOver(to: client, into: &actions)
         case .ends(let mode, let tag):
             if let tag { complete(tag, client, manner, into: &actions) }
             switchboard.shutDown(mode, now: now, into: &actions)

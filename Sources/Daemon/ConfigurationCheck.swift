@@ -19,6 +19,7 @@ struct ConfigurationCheck {
             case .warning: warnings.append(notice.text)
             }
         }
+        warnings += FilePermissions.warnings(found.snapshot)
         checkFiles()
         checkTLS()
         checkUser()
@@ -104,7 +105,11 @@ struct ConfigurationCheck {
             warnings.append("there is no database: [databases] is empty")
         }
         let looksUp = global.authUser != nil || snapshot.databases.contains { $0.authUser != nil }
-        if global.authType.readsAuthFile, global.authFile == nil, !looksUp {
+        if global.authType == .ldap {
+            if global.authLDAPOptions == nil {
+                warnings.append("nobody can log in: auth_ldap_options is not set")
+            }
+        } else if global.authType.readsAuthFile, global.authFile == nil, !looksUp {
             warnings.append("nobody can log in: neither auth_file nor auth_user is set")
         }
     }

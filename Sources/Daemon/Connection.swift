@@ -15,6 +15,10 @@ struct Connection {
     /// While its bytes are encrypted.
     var stream: TLSStream?
     var flags: Flags = []
+    /// With a ring: how often in a row it looked as if the other way to read would be better.
+    var doubts: UInt8 = 0
+    /// The ring's batch that mentioned it last.
+    var batch: UInt32 = 0
 
     struct Flags: OptionSet {
         let rawValue: UInt16
@@ -38,6 +42,14 @@ struct Connection {
         static let secured = Flags(rawValue: 256)
         /// The TLS handshake goes on. What is kept is encrypted.
         static let shakingHands = Flags(rawValue: 512)
+        /// The ring receives from it, or soon will.
+        static let armed = Flags(rawValue: 1024)
+        /// The ring has been told to stop that.
+        static let cancelling = Flags(rawValue: 2048)
+        /// With a ring: the poller watches it.
+        static let watched = Flags(rawValue: 4096)
+        /// With a ring: so much comes from it that reading when the poller tells is cheaper.
+        static let bulky = Flags(rawValue: 8192)
         /// Nothing can be written to it.
         static let speechless = Flags(rawValue: 32 + 8)
         /// Reading it, and writing to it, is more than a system call.
@@ -54,6 +66,17 @@ struct Connection {
         var interest: Interest = flags.contains(.endSeen) ? [] : .peerGone
         if !flags.contains(.disarmed) { interest.insert(.readable) }
         if flags.contains(.writing) { interest.insert(.writable) }
+        return interest
+    }
+}
+
+extension Connection {
+    /// What the poller has to watch for where the ring receives.
+    var rareInterest: Interest {
+        if flags.contains(.opening) { return .writable }
+        if flags.contains(.bulky), !flags.contains(.armed) { return interest }
+        var interest: Interest = flags.contains(.writing) ? .writable : Interest(rawValue: 0)
+        if flags.contains(.disarmed), !flags.contains(.endSeen) { interest.insert(.peerGone) }
         return interest
     }
 }

@@ -43,6 +43,14 @@ protocol EngineSeam: ~Copyable {
     /// last.
     mutating func takeChangedSettings() -> ProcessSettings?
 
+    /// Online restart: what SHOW FDS tells, whether it still holds, and the other process's side of it.
+    func heirlooms(withState: Bool) -> [Heirloom]
+    var isSuspended: Bool { get }
+    mutating func inherit(
+        _ row: Heirloom, partner: ServerID?, now: Instant, into actions: inout ActionList
+    ) -> LinkID?
+    mutating func inheritedAll(now: Instant, into actions: inout ActionList)
+
     /// Work for the helpers' threads; asked after each event.
     var hasSideJobs: Bool { get }
     mutating func takeSideJobs() -> [NumberedSideJob]
@@ -50,8 +58,14 @@ protocol EngineSeam: ~Copyable {
         _ number: UInt64, _ result: SideResult, now: Instant, into actions: inout ActionList)
 }
 
-/// An engine without such work, and without TLS.
+/// An engine without such work, without TLS, and without a process after it.
 extension EngineSeam where Self: ~Copyable {
+    func heirlooms(withState: Bool) -> [Heirloom] { [] }
+    var isSuspended: Bool { false }
+    mutating func inherit(
+        _ row: Heirloom, partner: ServerID?, now: Instant, into actions: inout ActionList
+    ) -> LinkID? { nil }
+    mutating func inheritedAll(now: Instant, into actions: inout ActionList) {}
     var hasSideJobs: Bool { false }
     mutating func takeSideJobs() -> [NumberedSideJob] { [] }
     mutating func sideJobDone(

@@ -4,18 +4,25 @@ import Engine
 import EventLoop
 import Primitives
 
-/// What may take long (`SideJob`), done in the place of one worker by threads of two lines: one that computes
-/// (PBKDF2), one that waits (programs, names of system users, files), so that programs that hang keep no
-/// login from its keys. Results come back through a descriptor that the worker watches.
+/// What may take long (`SideJob`), done in the place of one worker by threads of four lines: one that
+/// computes (PBKDF2), one that waits (programs, names of system users, files), one for LDAP and one for PAM,
+/// so that what hangs in one keeps nobody in another. Results come back through a descriptor that the worker
+/// watches.
 final class Helpers {
     /// More than this would take the processors away from the workers.
     private static let computingThreads = 2
     /// So many programs may hang at once before the others stand in line.
     private static let waitingThreads = 4
+    /// LDAP servers are asked about so many logins at once.
+    private static let directoryThreads = 8
+    /// And PAM, whose modules may make a wrong password wait.
+    private static let pluggableThreads = 4
 
     private let done: HelperResults
     private let computing: HelperLine
     private let waiting: HelperLine
+    private let directory: HelperLine
+    private let pluggable: HelperLine
 
     /// `nil` when the kernel gives no descriptor.
     init?() {
@@ -23,6 +30,8 @@ final class Helpers {
         self.done = done
         computing = HelperLine(threads: Self.computingThreads, done)
         waiting = HelperLine(threads: Self.waitingThreads, done)
+        directory = HelperLine(threads: Self.directoryThreads, done)
+        pluggable = HelperLine(threads: Self.pluggableThreads, done)
     }
 
     var descriptor: Int32 { done.descriptor }
@@ -31,7 +40,10 @@ final class Helpers {
         for job in jobs {
             switch job.job {
             case .derive: computing.give(job)
-            case .systemUser, .run, .read: waiting.give(job)
+            case .systemUser, .run, .read, .hostName: waiting.give(job)
+            case .ldap: directory.give(job)
+            case .pam: pluggable.give(job)
+            case .withdraw: for line in [waiting, directory, pluggable] { line.withdraw(job.number) }
             }
         }
     }
@@ -87,6 +99,7 @@ private final class HelperLine: @unchecked Sendable {
 
     private let threads: Int
     private let done: HelperResults
+    private let directoryLogin = DirectoryLogin()
     private let gate = linux_gate_make()
     private var jobs: [NumberedSideJob] = []
     private var running = 0
@@ -108,6 +121,13 @@ private final class HelperLine: @unchecked Sendable {
         jobs.append(job)
         if idle < jobs.count, running < threads { startThread() }
         linux_gate_signal(gate)
+    }
+
+    /// The job is done by nobody, if nobody has begun with it.
+    func withdraw(_ number: UInt64) {
+        linux_gate_lock(gate)
+        defer { linux_gate_unlock(gate) }
+        jobs.removeAll { $0.number == number }
     }
 
     /// Under the lock.
@@ -137,22 +157,30 @@ private final class HelperLine: @unchecked Sendable {
             idle -= 1
             let job = jobs.removeFirst()
             linux_gate_unlock(gate)
-            done.put(job.number, Self.carryOut(job.job))
+            done.put(job.number, carryOut(job.job))
         }
     }
 
     // MARK: What is done
 
-    private static func carryOut(_ job: SideJob) -> SideResult {
+    private func carryOut(_ job: SideJob) -> SideResult {
         switch job {
         case .derive(let secret, let salt, let iterations):
             return .keys(
                 secret.withView { ScramKeys.derive(password: $0, salt: salt, iterations: iterations) })
-        case .systemUser(let user): return name(of: user)
-        case .run(let command, let limit): return run(command, limit)
+        case .systemUser(let user): return Self.name(of: user)
+        case .run(let command, let limit): return Self.run(command, limit)
         case .read(let path):
             let (bytes, error) = Files.read(path)
             return bytes.map { .text($0) } ?? .failed(errorText(error))
+        case .ldap(let options, let user, let password):
+            let refusal = directoryLogin.refusal(options, user: user, password: password)
+            return refusal.map { .failed($0) } ?? .allowed
+        case .pam(let service, let user, let password, let host):
+            let refusal = PluggableLogin.refusal(
+                service: service, user: user, password: password, host: host)
+            return refusal.map { .failed($0) } ?? .allowed
+        case .hostName, .withdraw: return .failed("not the business of a helper")
         }
     }
 

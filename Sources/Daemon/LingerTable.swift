@@ -41,7 +41,7 @@ struct LingerTable: ~Copyable {
         sockets[place] = Lingering(descriptor: descriptor, stamp: stamp, owed: owed, deadline: deadline)
         nextDeadline = min(nextDeadline ?? .never, deadline)
         let word = EventWord.lingering(place: place, stamp: stamp).word
-        poller.change(descriptor, owed == nil ? .readable : .writable, word: word)
+        poller.watch(descriptor, owed == nil ? .readable : .writable, word: word)
         return true
     }
 

@@ -2,6 +2,7 @@ import CLinux
 import Engine
 import EventLoop
 import Primitives
+import Session
 
 /// The sockets on which clients arrive.
 struct Listeners: ~Copyable {
@@ -11,6 +12,13 @@ struct Listeners: ~Copyable {
         var isUnix: Bool
         /// File to remove with it; empty for none.
         var path: ByteString = ""
+
+        /// For a process that inherits the descriptor.
+        var word: ByteString {
+            ByteString("\(descriptor) \(isUnix ? "u" : "t") ").appending(path)
+        }
+
+        func close() { _ = linux_close(descriptor) }
     }
 
     /// Seconds a connection may stay silent before we hear of it; PgBouncer's number.
@@ -30,6 +38,14 @@ struct Listeners: ~Copyable {
 
     var isEmpty: Bool { all.isEmpty }
     var count: Int { all.count }
+
+    /// As words for a process that is to have them, which inherits the descriptors.
+    func passOn() -> [ByteString] {
+        all.filter { $0.descriptor >= 0 }.map { listener in
+            _ = linux_share_with_children(listener.descriptor)
+            return listener.word
+        }
+    }
 
     mutating func add(_ listener: Listener) { all.append(listener) }
 
@@ -52,6 +68,20 @@ struct Listeners: ~Copyable {
         }
     }
 
+    /// Every socket that is open, with where it listens.
+    var open: [(descriptor: Int32, isUnix: Bool, address: linux_address)] {
+        all.filter { $0.descriptor >= 0 }.map { listener in
+            var address = linux_address()
+            _ = linux_local_address(listener.descriptor, &address)
+            return (listener.descriptor, listener.isUnix, address)
+        }
+    }
+
+    /// The sockets are another process's now: they and their files stay.
+    mutating func letGo() {
+        for place in all.indices { all[place].path = "" }
+    }
+
     mutating func pause(_ poller: borrowing Poller, until instant: Instant) {
         resumeAt = instant
         for listener in all where listener.descriptor >= 0 { poller.remove(listener.descriptor) }
@@ -59,7 +89,8 @@ struct Listeners: ~Copyable {
 
     /// A descriptor has become free: accepting goes on soon, and with more than this one when others follow.
     mutating func descriptorIsFree(_ now: Instant) {
-        guard let deadline = resumeAt else { return }
+        // Whoever has handed the listeners on never goes on.
+        guard let deadline = resumeAt, deadline != .never else { return }
         resumeAt = min(deadline, now + .milliseconds(20))
     }
 
@@ -70,6 +101,8 @@ struct Listeners: ~Copyable {
 
     /// Closes listeners for good, and removes their files.
     mutating func stop(_ scope: ListenerScope) {
+        // Whoever else holds them, for us, must close them, too.
+        if scope == .tcp { Supervised.tellOfStopping() }
         for place in all.indices where all[place].descriptor >= 0 && (scope == .all || !all[place].isUnix) {
             _ = linux_close(all[place].descriptor)
             all[place].descriptor = -1

@@ -28,6 +28,19 @@ extension Listeners {
         if isEmpty { throw StartFailure(text: "nowhere to listen on") }
     }
 
+    /// Takes over the sockets of the process before.
+    mutating func take(_ estate: Estate, _ settings: ProcessSettings, _ log: inout Log) {
+        let path = UnixPath.path(directory: settings.unixSocketDirectory, port: settings.listenPort)
+        for (descriptor, isUnix) in estate.listeners {
+            _ = linux_never_block(descriptor)
+            var local = linux_address()
+            _ = linux_local_address(descriptor, &local)
+            let address = isUnix ? "unix:\(path.lossyText)" : printed(local)
+            log.write(.log, "got pooler socket: \(address)")
+            add(Listener(descriptor: descriptor, isUnix: isUnix, path: isUnix ? path : ""))
+        }
+    }
+
     // MARK: TCP
 
     /// The number of addresses that work.
@@ -104,7 +117,9 @@ extension Listeners {
 
     /// Removes a socket that nobody listens on any more.
     private static func clearWay(_ path: ByteString, _ port: UInt16, _ log: inout Log) throws(StartFailure) {
-        guard path.withCString({ linux_path_is_socket($0) }) != 0 else { return }
+        guard path.withCString({ linux_path_is_socket($0) }) != 0 else {
+            return try respectLock(of: path, port)
+        }
         guard let probe = Socket(result: linux_stream_socket(UInt32(LINUX_UNIX))) else {
             throw StartFailure(text: "failed to create unix socket")
         }
@@ -112,7 +127,17 @@ extension Listeners {
         guard answer == -Int(linux_refused) || answer == -Int(linux_not_found) else {
             throw StartFailure(text: "unix socket is in use, cannot continue")
         }
+        try respectLock(of: path, port)
         _ = path.withCString { linux_unlink($0) }
+    }
+
+    /// PostgreSQL locks the name of its socket with a file beside it: the port is its own, or was when it
+    /// crashed.
+    private static func respectLock(of path: ByteString, _ port: UInt16) throws(StartFailure) {
+        let lock = ByteString(path.bytes + Array(".lock".utf8))
+        guard lock.withCString({ linux_path_exists($0) }) == 0 else {
+            throw StartFailure(text: "unix port \(port) is in use")
+        }
     }
 
     /// Mode and group are in force before the first client can connect.

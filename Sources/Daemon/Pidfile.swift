@@ -9,13 +9,18 @@ struct Pidfile {
     /// Fails when the process in the file lives; removes the file when it does not.
     func clearWay(_ log: inout Log) throws(StartFailure) {
         guard !path.isEmpty, let content = Files.read(path).bytes else { return }
+        let number = Self.process(in: content)
+        if let number, number != linux_process_id(), linux_process_alive(number) != 0 { throw inUse }
+        log.write(.log, "stale pidfile, removing")
+        _ = path.withCString { linux_unlink($0) }
+    }
+
+    private static func process(in content: ByteString) -> Int32? {
         var number: Int32 = 0
         for byte in content.bytes.prefix(while: { $0 >= 0x30 && $0 <= 0x39 }).prefix(9) {
             number = number &* 10 &+ Int32(byte &- 0x30)
         }
-        if number > 0, number != linux_process_id(), linux_process_alive(number) != 0 { throw inUse }
-        log.write(.log, "stale pidfile, removing")
-        _ = path.withCString { linux_unlink($0) }
+        return number > 0 ? number : nil
     }
 
     /// Creates the file; somebody who did the same at the same moment is noticed.
@@ -33,6 +38,16 @@ struct Pidfile {
             remove()
             throw StartFailure(text: "could not write pidfile '\(path.lossyText)'")
         }
+    }
+
+    /// Waits until the file is gone, or the process in it.
+    func awaitEnd(milliseconds: Int32) throws(StartFailure) {
+        for _ in 0...(milliseconds / 20) {
+            guard let content = Files.read(path).bytes else { return }
+            if let process = Self.process(in: content), linux_process_alive(process) == 0 { return remove() }
+            _ = linux_wait_ready(-1, 0, 20)
+        }
+        throw StartFailure(text: "takeover: the old process does not end")
     }
 
     func remove() {

@@ -107,6 +107,19 @@ struct Pooler: ~Copyable, EngineSeam {
 
     mutating func workerForNewClient() -> WorkerID? { switchboard.workerForNewClient() }
 
+    func heirlooms(withState: Bool) -> [Heirloom] { switchboard.heirlooms(withState: withState) }
+    var isSuspended: Bool { switchboard.mode == .suspended }
+
+    mutating func inherit(
+        _ row: Heirloom, partner: ServerID?, now: Instant, into actions: inout ActionList
+    ) -> LinkID? {
+        switchboard.inherit(row, partner: partner, now: now, into: &actions)
+    }
+
+    mutating func inheritedAll(now: Instant, into actions: inout ActionList) {
+        switchboard.inheritedAll(now: now, into: &actions)
+    }
+
     var hasSideJobs: Bool { switchboard.hasSideJobs }
     mutating func takeSideJobs() -> [NumberedSideJob] { switchboard.takeSideJobs() }
 

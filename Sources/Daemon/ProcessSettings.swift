@@ -21,12 +21,19 @@ struct ProcessSettings: Sendable {
     var logFile: ByteString = ""
     var pidFile: ByteString = ""
     var user: ByteString = ""
+    /// PAM is asked, whose modules may need programs with more rights than ours.
+    var asksPAM = false
     var logFormat = EventLoop.LogFormat.text
     var usesSyslog = false
     var syslogIdent: ByteString = "pgbouncer"
     var syslogFacility: ByteString = "daemon"
+    /// Zero waits for ever.
+    var suspendTimeout = TimeSpan.seconds(10)
     /// Threads.
     var workers = 1
+    var supervisor = false
+    /// Whether bytes move through a ring.
+    var ring = UseOfIOUring.no
     var maximumClients = 100
     /// Open files that the engine may want at most, as the log says at the start.
     var expectedFiles = 100
@@ -80,7 +87,10 @@ extension ProcessSettings {
         usesSyslog = global.syslog
         syslogIdent = global.syslogIdent
         syslogFacility = global.syslogFacility.name
+        supervisor = global.supervisor
+        suspendTimeout = global.suspendTimeout
         workers = global.workers == 0 ? Processors.count : global.workers
+        ring = global.ioUring
         maximumClients = global.maxClientConn
         expectedFiles = global.maxClientConn
         nameLifetime = global.dnsMaxTTL
@@ -119,6 +129,7 @@ final class ConfigurationSource {
         case .success(let loaded):
             var snapshot = withCommandLine(loaded.snapshot, path)
             var warnings = loaded.notices.map { ByteString($0.text) }
+            warnings += FilePermissions.warnings(snapshot).map { ByteString($0) }
             if let current {
                 warnings += SnapshotDiff(from: current, to: snapshot).warnings.map { ByteString($0) }
                 snapshot = snapshot.keepingStartSettings(of: current)
@@ -127,6 +138,7 @@ final class ConfigurationSource {
             current = snapshot
             var settings = ProcessSettings(snapshot.global)
             settings.security = security
+            settings.asksPAM = snapshot.global.authType == .pam || snapshot.access.asksPAM
             return .accepted(snapshot, settings, warnings: warnings)
         }
     }

@@ -26,7 +26,10 @@ package enum Program {
     /// `words` are the arguments without the program's name. 0 after any orderly end, 1 when it cannot start.
     package static func run(_ words: [ByteString]) -> Int32 {
         switch Arguments.parse(words) {
-        case .run(let arguments): return run(arguments)
+        case .run(let arguments):
+            guard let post = Supervisor.Post.mine else { return run(arguments) }
+            var supervisor = Supervisor(post)
+            return supervisor.run()
         case .check(let arguments):
             let check = ConfigurationCheck(ConfigurationSource(arguments).examine())
             say(check.report, on: 1)
@@ -50,9 +53,11 @@ package enum Program {
     }
 
     private static func run(_ arguments: Arguments) -> Int32 {
+        let supervised = Supervised()
         var log = Log(onStandardError: !arguments.isQuiet)
+        supervised?.post.open(&log)
         do throws(StartFailure) {
-            try start(arguments, &log)
+            try start(arguments, supervised, &log)
             return 0
         } catch {
             log.write(.fatal, error.text)
@@ -60,36 +65,58 @@ package enum Program {
         }
     }
 
-    private static func start(_ arguments: Arguments, _ log: inout Log) throws(StartFailure) {
+    private static func start(
+        _ arguments: Arguments, _ supervised: Supervised?, _ log: inout Log
+    ) throws(StartFailure) {
         let source = ConfigurationSource(arguments)
-        let (snapshot, settings) = try configuration(source, &log)
-        if arguments.takesOver {
-            throw StartFailure(text: "online restart (-R) is not supported, use so_reuseport instead")
+        let (snapshot, settings, warnings) = try configuration(source, &log)
+        if arguments.takesOver, settings.supervisor {
+            throw StartFailure(text: "supervisor = 1 and an online restart (-R) do not go together")
         }
         try becomeUser(settings)
         try openLog(settings, &log)
-        let pidfile = Pidfile(path: settings.pidFile)
-        if arguments.runsInBackground, settings.pidFile.isEmpty {
+        for warning in warnings { log.write(.warning, warning) }
+        // A supervisor has a pidfile and is in the background already.
+        let pidfile = Pidfile(path: supervised == nil ? settings.pidFile : "")
+        let goesIntoBackground = arguments.runsInBackground && supervised == nil
+        if arguments.runsInBackground, supervised != nil { log.onStandardError = false }
+        if goesIntoBackground, settings.pidFile.isEmpty {
             throw StartFailure(text: "daemon needs pidfile configured")
         }
-        try pidfile.clearWay(&log)
+        var predecessor = arguments.takesOver ? try Predecessor.find(settings, &log) : nil
+        let estate = try predecessor?.tellEstate(&log)
+        if estate == nil { try pidfile.clearWay(&log) }
         raiseFileLimit(settings, &log)
+        try checkRing(settings)
         Signals.block()
-        if !arguments.runsInBackground { try pidfile.write() }
+        if estate == nil, !goesIntoBackground { try pidfile.write() }
         // Before going into the background, so that whoever starts us hears of an address in use.
         var listeners = Listeners()
         do throws(StartFailure) {
-            try listeners.open(settings, &log)
-            if arguments.runsInBackground {
+            if let estate {
+                listeners.take(estate, settings, &log)
+            } else if let supervised {
+                for listener in supervised.listeners { listeners.add(listener) }
+            } else {
+                try listeners.open(settings, &log)
+            }
+            if goesIntoBackground {
                 try goIntoBackground(&log)
-                try pidfile.write()
+                if estate == nil { try pidfile.write() }
+            }
+            if settings.supervisor, supervised == nil {
+                try Supervisor.Post(settings, listeners.passOn(), onStandardError: log.onStandardError).take()
             }
         } catch {
-            listeners.stop(.all)
-            if !arguments.runsInBackground { pidfile.remove() }
+            // What is still another process's stays.
+            if estate == nil {
+                listeners.stop(.all)
+                if !goesIntoBackground || settings.supervisor { pidfile.remove() }
+            }
             throw error
         }
-        defer { pidfile.remove() }
+        var ownsPidfile = estate == nil
+        defer { if ownsPidfile { pidfile.remove() } }
         var facts = ProcessFacts(
             userID: linux_effective_user(), listenPort: settings.listenPort, version: ByteString(standsFor),
             startSeconds: SystemTime.seconds(), startInstant: MonotonicClock.now())
@@ -117,28 +144,45 @@ package enum Program {
                 engine: pooler, settings: settings, log: workersLog, office: threads.keepersOffice,
                 reload: reload)
         else { throw StartFailure(text: "dns setup failed") }
+        if let estate {
+            try predecessor?.end(pidfile, &worker.log)
+            try pidfile.write()
+            ownsPidfile = true
+            worker.inherit(estate)
+        }
         worker.listen(consume listeners)
-        worker.log.write(
-            .log,
-            "process up: \(standsFor) (\(version)), epoll, "
-                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
-        )
+        announce(&worker, isVerbose: snapshot.global.verbose > 0)
         try threads.start()
         ServiceManager.tell("READY=1\n")
         worker.run()
-        worker.listeners.stop(.all)
+        // The next process has them.
+        if worker.isHandedOver {
+            worker.listeners.letGo()
+        } else {
+            worker.listeners.stop(.all)
+        }
         threads.stop()
     }
 
     // MARK: Steps
 
+    private static func announce(_ worker: inout Worker<Pooler>, isVerbose: Bool) {
+        if worker.ring.error != 0, isVerbose {
+            worker.log.write(.debug, "no io_uring, epoll is used: \(errorText(worker.ring.error).lossyText)")
+        }
+        worker.log.write(
+            .log,
+            "process up: \(standsFor) (\(version)), \(worker.ring.isOn ? "io_uring" : "epoll"), "
+                + "adns: c-ares \(Resolver.version), tls: \(tlsVersion)"
+        )
+    }
+
     private static func configuration(
         _ source: ConfigurationSource, _ log: inout Log
-    ) throws(StartFailure) -> (Snapshot, ProcessSettings) {
+    ) throws(StartFailure) -> (Snapshot, ProcessSettings, warnings: [ByteString]) {
         switch source.load() {
         case .accepted(let snapshot, let settings, let warnings):
-            for warning in warnings { log.write(.warning, warning) }
-            return (snapshot, settings)
+            return (snapshot, settings, warnings)
         case .refused(let errors):
             for error in errors { log.write(.error, error) }
             throw StartFailure(text: "cannot load config file")
@@ -159,7 +203,7 @@ package enum Program {
         guard linux_effective_user() != 0 else {
             throw StartFailure(text: "PgBouncer should not run as root")
         }
-        _ = linux_forbid_privileges()
+        if !settings.asksPAM { _ = linux_forbid_privileges() }
         _ = linux_forbid_dumps()
     }
 
@@ -175,6 +219,19 @@ package enum Program {
         log.onStandardError = true
         let reason = errorText(error).lossyText
         throw StartFailure(text: "Cannot open logfile: '\(settings.logFile.lossyText)': \(reason)")
+    }
+
+    /// Whether the kernel gives what the settings insist on.
+    private static func checkRing(_ settings: ProcessSettings) throws(StartFailure) {
+        guard settings.ring == .yes else { return }
+        if settings.workers > 1 {
+            throw StartFailure(text: "io_uring = yes is for workers = 1; with several, use auto or no")
+        }
+        let tried = KernelRing(wanted: true)
+        guard tried.error != 0 else { return }
+        throw StartFailure(
+            text: "io_uring = yes, but the kernel gives none: \(errorText(tried.error).lossyText); "
+                + "it takes Linux 6.1 or later and a container that allows it, or io_uring = auto")
     }
 
     private static func raiseFileLimit(_ settings: ProcessSettings, _ log: inout Log) {

@@ -32,6 +32,8 @@ final class Resolver {
         }
     }
 
+    /// How long a login waits for the name of its host: the resolver itself may try for minutes.
+    private static let hostLimit = TimeSpan.seconds(5)
     /// More names than this are not remembered.
     private static let rememberedLimit = 1024
 
@@ -44,6 +46,9 @@ final class Resolver {
     private var zones: [ByteString: Zone] = [:]
     private var waiting: [ByteString: [UInt64]] = [:]
     private var answers: [(waiter: UInt64, addresses: [linux_address])] = []
+    private var rememberedHosts: [SocketAddress: (name: ByteString?, expires: Instant)] = [:]
+    private var waitingForHosts: [SocketAddress: (waiters: [UInt64], until: Instant)] = [:]
+    private var hostAnswers: [(waiter: UInt64, name: ByteString?)] = []
     private var notes: [(Severity, String)] = []
     private var movedHosts: [MovedHost] = []
     private(set) var hasNews = false
@@ -187,6 +192,106 @@ final class Resolver {
         hasNews = true
     }
 
+    // MARK: Hosts of clients
+
+    /// Asks for the name of an address, which must have this address among its own. The answer is among
+    /// `takeHosts`, perhaps at once.
+    func askHost(_ address: SocketAddress, for waiter: UInt64, now: Instant) {
+        self.now = now
+        var address = address
+        address.port = 0
+        if let known = rememberedHosts[address], known.expires > now {
+            return hostAnswers.append((waiter, known.name))
+        }
+        if let asked = waitingForHosts[address] {
+            if asked.until <= now { return hostAnswers.append((waiter, nil)) }
+            waitingForHosts[address]?.waiters.append(waiter)
+        } else {
+            waitingForHosts[address] = ([waiter], now + Self.hostLimit)
+            startHost(address)
+        }
+        planWait()
+    }
+
+    /// Whoever has waited long enough for the name of a host goes on without; the question may go on.
+    private func giveUpHosts() {
+        for (address, asked) in waitingForHosts where asked.until <= now && !asked.waiters.isEmpty {
+            note(.warning, "DNS lookup failed: \(address.host): no answer in time")
+            hostAnswers += asked.waiters.map { ($0, nil) }
+            waitingForHosts[address]?.waiters = []
+        }
+    }
+
+    var hasHosts: Bool { !hostAnswers.isEmpty }
+
+    func takeHosts() -> [(waiter: UInt64, name: ByteString?)] {
+        defer { hostAnswers = [] }
+        return hostAnswers
+    }
+
+    /// One address whose name is being found out; the callbacks get it back.
+    private final class HostQuestion {
+        unowned let resolver: Resolver
+        let address: SocketAddress
+        /// What the address is said to be called.
+        var name: ByteString = ""
+        init(_ resolver: Resolver, _ address: SocketAddress) {
+            self.resolver = resolver
+            self.address = address
+        }
+    }
+
+    private func startHost(_ address: SocketAddress) {
+        let question = Unmanaged.passRetained(HostQuestion(self, address)).toOpaque()
+        let done: ares_host_callback = { asked, status, _, found in
+            guard let asked else { return }
+            let question = Unmanaged<HostQuestion>.fromOpaque(asked).takeRetainedValue()
+            guard status != cares_destroyed else { return }
+            guard status == cares_success, let name = found?.pointee.h_name else {
+                return question.resolver.finishHost(question.address, nil, status)
+            }
+            question.name = ByteString(String(cString: name))
+            question.resolver.confirm(question)
+        }
+        let bytes = (0..<16).map {
+            UInt8(truncatingIfNeeded: ($0 < 8 ? address.high : address.low) >> UInt64(56 - $0 % 8 * 8))
+        }
+        bytes.withUnsafeBytes {
+            cares_start_host(channel, $0.baseAddress, address.family == .ipv4 ? 4 : 16, done, question)
+        }
+    }
+
+    /// Whoever owns an address can have it called anything; only the owner of the name says whose it is.
+    private func confirm(_ question: HostQuestion) {
+        let done: ares_addrinfo_callback = { asked, status, _, found in
+            guard let asked else { return }
+            let question = Unmanaged<HostQuestion>.fromOpaque(asked).takeRetainedValue()
+            var addresses: [linux_address] = []
+            if status == cares_success, let found { addresses = Resolver.addresses(of: found) }
+            if let found { ares_freeaddrinfo(found) }
+            guard status != cares_destroyed else { return }
+            let (high, low) = (question.address.high, question.address.low)
+            let isIt = addresses.contains {
+                SocketAddress($0).family == question.address.family && $0.high == high && $0.low == low
+            }
+            question.resolver.finishHost(question.address, isIt ? question.name : nil, status)
+        }
+        let asked = Unmanaged.passRetained(question).toOpaque()
+        question.name.withCString { cares_start(channel, $0, done, asked) }
+    }
+
+    private func finishHost(_ address: SocketAddress, _ name: ByteString?, _ status: Int32) {
+        if status != cares_success, status != cares_no_name, status != cares_no_record {
+            note(.warning, "DNS lookup failed: \(address.host): result=\(status)")
+        }
+        hostAnswers += (waitingForHosts.removeValue(forKey: address)?.waiters ?? []).map { ($0, name) }
+        if rememberedHosts.count >= Self.rememberedLimit {
+            rememberedHosts = rememberedHosts.filter { $0.value.expires > now }
+        }
+        guard rememberedHosts.count < Self.rememberedLimit else { return }
+        rememberedHosts[address] = (name, now + (name == nil ? missingLifetime : lifetime))
+    }
+
     // MARK: Zones
 
     /// How often serial numbers are looked at from here on; zero never does.
@@ -250,6 +355,7 @@ final class Resolver {
                 channel, isReadable ? socket : none, event.what.meets(.writable) ? socket : none)
         }
         if count == 0 { ares_process_fd(channel, none, none) }
+        if !waitingForHosts.isEmpty { giveUpHosts() }
         if let deadline = zoneDeadline, deadline <= now {
             zoneDeadline = now + zonePeriod
             for zone in zones.keys.sorted() { checkZone(zone) }
@@ -261,6 +367,9 @@ final class Resolver {
         let wait = cares_wait_milliseconds(channel)
         nextDeadline = wait < 0 ? nil : MonotonicClock.now() + .milliseconds(wait)
         if let zone = zoneDeadline { nextDeadline = min(zone, nextDeadline ?? zone) }
+        for asked in waitingForHosts.values where !asked.waiters.isEmpty {
+            nextDeadline = min(asked.until, nextDeadline ?? asked.until)
+        }
     }
 
     private func watch(_ descriptor: Int32, _ readable: Bool, _ writable: Bool) {

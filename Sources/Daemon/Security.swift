@@ -3,8 +3,8 @@ import Config
 import Primitives
 import TLS
 
-/// The TLS contexts in force, for both sides. One for all threads: a reload puts others in their place, and
-/// links that stand keep what they have.
+/// The TLS contexts in force on one worker, for both sides. A reload puts others in their place, and links
+/// that stand keep what they have. The contexts themselves are shared by all workers.
 ///
 /// `@unchecked Sendable`: what changes is behind the gate's lock.
 final class Security: @unchecked Sendable {
@@ -14,6 +14,7 @@ final class Security: @unchecked Sendable {
 
         /// Fails with what is wrong with the settings or their files.
         init(_ global: GlobalSettings) throws(TLSFailure) {
+            try FilePermissions.checkKeys(global)
             clients = try TLSContext.forClients(global)
             servers = try TLSContext.forServers(global)
         }
@@ -22,25 +23,29 @@ final class Security: @unchecked Sendable {
     }
 
     private let gate = linux_gate_make()
-    private var contexts = Contexts()
+    private var contexts: Contexts
 
-    init() {}
+    init(_ contexts: Contexts = Contexts()) { self.contexts = contexts }
     deinit { linux_gate_free(gate) }
 
     var current: Contexts {
-        linux_gate_lock(gate)
-        defer { linux_gate_unlock(gate) }
-        return contexts
+        get {
+            linux_gate_lock(gate)
+            defer { linux_gate_unlock(gate) }
+            return contexts
+        }
+        set {
+            linux_gate_lock(gate)
+            defer { linux_gate_unlock(gate) }
+            contexts = newValue
+        }
     }
 
     /// Takes keys and certificates from the files; the old ones stay when something is wrong, and the answer
     /// says what.
     func renew(_ global: GlobalSettings) -> ByteString? {
         do throws(TLSFailure) {
-            let fresh = try Contexts(global)
-            linux_gate_lock(gate)
-            defer { linux_gate_unlock(gate) }
-            contexts = fresh
+            current = try Contexts(global)
             return nil
         } catch {
             return error.text

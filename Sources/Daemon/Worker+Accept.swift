@@ -40,14 +40,15 @@ extension Worker where Engine: ~Copyable {
             local = SocketAddress(address)
         }
         if let worker = engine.workerForNewClient() {
-            return put(.client(ClientParcel(peer: peer, local: local)), socket.release(), to: worker)
+            let baggage = Baggage(descriptor: socket.release())
+            return put(.client(ClientParcel(peer: peer, local: local)), baggage, to: worker)
         }
         actions.removeAll()
         if let client = engine.accepted(peer: peer, local: local, now: now, into: &actions) {
             let link = LinkID.client(client)
             let place = clients.settle(client.handle)
-            let watched = poller.add(socket.descriptor, place.pointee.interest, word: link.packed)
             place.pointee.descriptor = socket.release()
+            let watched = watch(link, place)
             if watched != 0 {
                 let error = Int32(truncatingIfNeeded: -watched)
                 followUps.append(FollowUp(kind: .ended, error: error, link: link.packed))

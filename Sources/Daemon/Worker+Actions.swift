@@ -13,7 +13,22 @@ extension Worker where Engine: ~Copyable {
     mutating func carryOut(from bytes: ByteView) {
         perform(from: bytes)
         serveConsole()
-        if engine.hasSideJobs { helpers.give(engine.takeSideJobs()) }
+        if engine.hasSideJobs { giveSideJobs() }
+    }
+
+    /// To the helpers, or to the resolver.
+    @inline(never)
+    private mutating func giveSideJobs() {
+        var others: [NumberedSideJob] = []
+        for job in engine.takeSideJobs() {
+            guard case .hostName(let address) = job.job else {
+                others.append(job)
+                continue
+            }
+            resolver.askHost(address, for: job.number, now: now)
+            if resolver.hasHosts { followUps.append(FollowUp(kind: .news, link: 0)) }
+        }
+        helpers.give(others)
     }
 
     @inline(__always)
@@ -53,8 +68,11 @@ extension Worker where Engine: ~Copyable {
         case .reload(let console):
             let link = console.map { LinkID.client($0).packed } ?? 0
             followUps.append(FollowUp(kind: .reload, link: link))
+        case .handOver(let console, let withSockets, let withState):
+            flush()
+            handOver(to: .client(console), withSockets: withSockets, withState: withState)
         case .exit: isExiting = true
-        case .post(let index, let worker): put(actions[index], -1, to: worker)
+        case .post(let index, let worker): put(actions[index], to: worker)
         case .part(let link, let index, let worker):
             flush()
             part(link, actions[index], to: worker)
@@ -90,6 +108,7 @@ extension Worker where Engine: ~Copyable {
     @inline(never)
     mutating func end(_ link: LinkID, _ how: LinkEnd) {
         guard let place = connection(link) else { return }
+        settleRequests(place)
         vacate(link, place)
         _ = linux_close(place.pointee.descriptor)
         listeners.descriptorIsFree(now)
@@ -104,6 +123,7 @@ extension Worker where Engine: ~Copyable {
     @inline(never)
     private mutating func close(_ link: LinkID, delivering: Bool) {
         guard let place = connection(link) else { return }
+        settleRequests(place)
         let descriptor = place.pointee.descriptor
         let flags = place.pointee.flags
         vacate(link, place)
@@ -123,6 +143,10 @@ extension Worker where Engine: ~Copyable {
 
     /// From here on nobody lives in this slot. The descriptor and what is owed are still to be dealt with.
     mutating func vacate(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
+        if place.pointee.flags.meets(.armed) {
+            makeRoom()
+            ring.cancel(word: link.packed)
+        }
         place.pointee.generation &+= 1
         if let kept = place.pointee.kept { blocks.give(kept) }
         place.pointee.kept = nil

@@ -40,12 +40,23 @@ extension Worker where Engine: ~Copyable {
     /// The resolver has learned something, whether somebody waits for it or not.
     @inline(never)
     mutating func takeNews() {
+        if resolver.hasHosts { takeHosts() }
         guard resolver.hasNews else { return }
         let (notes, moved) = resolver.takeNews()
         for (level, text) in notes { log.write(level, text) }
         actions.removeAll()
         engine.learned(resolver.report, moved: moved, now: now, into: &actions)
         carryOut()
+    }
+
+    /// Names of clients' hosts have been looked up.
+    private mutating func takeHosts() {
+        for (number, name) in resolver.takeHosts() {
+            actions.removeAll()
+            engine.sideJobDone(
+                number, name.map { .text($0) } ?? .failed("no such name"), now: now, into: &actions)
+            carryOut()
+        }
     }
 
     /// Names have been looked up.
@@ -75,7 +86,10 @@ extension Worker where Engine: ~Copyable {
         guard let socket = Socket(result: created) else { return giveUp(link, created) }
         let path = UnixPath.path(directory: endpoint.host, port: endpoint.port)
         let result = path.withCString { linux_connect_unix(socket.descriptor, $0, path.count) }
-        guard result == 0 || result == -Int(linux_in_progress) else { return giveUp(link, result) }
+        guard result == 0 || result == -Int(linux_in_progress) else {
+            logFailure(SocketAddress(family: .unix), endpoint.port, result)
+            return giveUp(link, result)
+        }
         watchOpening(link, place, socket)
     }
 
@@ -92,6 +106,7 @@ extension Worker where Engine: ~Copyable {
             let result = withUnsafePointer(to: address) { linux_connect_internet(socket.descriptor, $0) }
             if result == 0 || result == -Int(linux_in_progress) { return watchOpening(link, place, socket) }
             openings[link.packed]?.lastError = Int32(truncatingIfNeeded: -result)
+            logFailure(SocketAddress(address), address.port, result)
         }
         giveUp(link, -Int(openings[link.packed]?.lastError ?? linux_refused))
     }
@@ -101,7 +116,14 @@ extension Worker where Engine: ~Copyable {
     ) {
         let watched = poller.add(socket.descriptor, .writable, word: link.packed)
         guard watched == 0 else { return giveUp(link, watched) }
+        place.pointee.flags.insert(.watched)
         place.pointee.descriptor = socket.release()
+    }
+
+    private mutating func logFailure(_ address: SocketAddress, _ port: UInt16, _ result: Int) {
+        let reason = errorText(Int32(truncatingIfNeeded: -result)).lossyText
+        let place = address.text(serverPort: port).lossyText
+        log.write(.warning, "sbuf_connect failed to connect to \(place): \(reason)")
     }
 
     private mutating func giveUp(_ link: LinkID, _ result: Int) {
@@ -116,12 +138,15 @@ extension Worker where Engine: ~Copyable {
         let result = linux_connect_result(descriptor)
         guard result == 0 else {
             openings[link.packed]?.lastError = Int32(truncatingIfNeeded: -result)
+            if let opening = openings[link.packed] { logFailure(opening.remote, opening.port, result) }
             place.pointee.descriptor = -1
+            place.pointee.flags.remove(.watched)
             _ = linux_close(descriptor)
             return connectNext(link, place)
         }
         guard let opening = openings.removeValue(forKey: link.packed) else { return }
         place.pointee.flags.remove(.opening)
+        if ring.isOn { arm(link, place) }
         updateInterest(link, place)
         var local = linux_address()
         _ = linux_local_address(descriptor, &local)

@@ -50,6 +50,7 @@ extension Worker where Engine: ~Copyable {
             return place.pointee.flags.meets(.speechless) ? () : encryptOutput(link, place)
         }
         guard place.pointee.owed == nil else { return owe(link, place, from: 0) }
+        if ring.isOn, gather(link, place) { return }
         let descriptor = place.pointee.descriptor
         let result =
             output.count == 1
@@ -61,6 +62,31 @@ extension Worker where Engine: ~Copyable {
         case .wouldBlock: owe(link, place, from: 0)
         case .failed(let error): fail(link, place, error)
         }
+    }
+
+    /// Leaves what has been gathered to the ring; `false` when that is so much that it is better written at
+    /// once. A link is sent to once in a batch, so that nothing can overtake what the kernel did not take.
+    @inline(never)
+    private mutating func gather(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) -> Bool {
+        let isSmall = output.bytes <= KernelRing.smallBytes
+        if place.pointee.batch == ring.batch {
+            if isSmall, ring.endsWithSend(to: output.link, takes: output.bytes) {
+                ring.lengthen(output.pieces, output.count, bytes: output.bytes)
+                return true
+            }
+            submit()
+            if place.pointee.flags.meets(.broken) { return true }
+            if place.pointee.owed != nil {
+                owe(link, place, from: 0)
+                return true
+            }
+        }
+        guard isSmall else { return false }
+        if !ring.takes(output.bytes) { submit() }
+        place.pointee.batch = ring.batch
+        ring.send(
+            place.pointee.descriptor, output.pieces, output.count, bytes: output.bytes, word: output.link)
+        return true
     }
 
     /// Queues what the kernel has not taken: everything gathered but the first `taken` bytes.
@@ -78,6 +104,22 @@ extension Worker where Engine: ~Copyable {
             skip = max(0, skip - piece.count)
             block.append(view)
         }
+        place.pointee.owed = block
+        guard isNew else { return }
+        place.pointee.flags.insert(.writing)
+        updateInterest(link, place)
+        followUps.append(FollowUp(kind: .congested, link: link.packed))
+    }
+
+    /// Queues these bytes.
+    @inline(never)
+    mutating func owe(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ rest: ByteView) {
+        let isNew = place.pointee.owed == nil
+        let held = place.pointee.owed?.count ?? 0
+        guard held + rest.count <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
+        let block =
+            place.pointee.owed.map { blocks.makeRoom(for: rest.count, in: $0) } ?? blocks.take(rest.count)
+        block.append(rest)
         place.pointee.owed = block
         guard isNew else { return }
         place.pointee.flags.insert(.writing)

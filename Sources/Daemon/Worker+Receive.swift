@@ -20,7 +20,9 @@ extension Worker where Engine: ~Copyable {
                 ? readBehind(link, place, kept) : readAfterPrepending(link, place, kept)
         }
         switch Stream.receive(place.pointee.descriptor, into: receiveRoom, Self.receiveBytes) {
-        case .moved(let count) where count > 0: offer(link, ByteView(base: receiveRoom, count: count))
+        case .moved(let count) where count > 0:
+            if ring.isOn { considerRing(link, place, count) }
+            offer(link, ByteView(base: receiveRoom, count: count))
         case .moved: end(link, .endOfFile)
         case .wouldBlock: return
         case .failed(let error): end(link, .failed(error))
@@ -123,6 +125,7 @@ extension Worker where Engine: ~Copyable {
         place.pointee.flags.insert(.disarmed)
         if what.meets(.broken), !place.pointee.flags.contains(.forgotten) {
             place.pointee.flags.insert(.forgotten)
+            place.pointee.flags.remove(.watched)
             poller.remove(place.pointee.descriptor)
         } else {
             updateInterest(link, place)
@@ -135,7 +138,10 @@ extension Worker where Engine: ~Copyable {
         if place.pointee.flags.contains(.disarmed) {
             let wasForgotten = place.pointee.flags.contains(.forgotten)
             place.pointee.flags.subtract([.disarmed, .endSeen, .forgotten])
-            if wasForgotten {
+            if ring.isOn {
+                if !place.pointee.flags.meets([.armed, .bulky]) { arm(link, place) }
+                updateInterest(link, place)
+            } else if wasForgotten {
                 poller.add(place.pointee.descriptor, place.pointee.interest, word: link.packed)
             } else {
                 updateInterest(link, place)
@@ -150,6 +156,23 @@ extension Worker where Engine: ~Copyable {
 
     func updateInterest(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
         if place.pointee.flags.contains(.forgotten) { return }
+        if ring.isOn { return updateRareInterest(link, place) }
         poller.change(place.pointee.descriptor, place.pointee.interest, word: link.packed)
+    }
+
+    /// With a ring: the poller knows only those links that wait for something the ring does not tell.
+    private func updateRareInterest(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
+        let interest = place.pointee.rareInterest
+        let descriptor = place.pointee.descriptor
+        if interest.isEmpty {
+            guard place.pointee.flags.meets(.watched) else { return }
+            place.pointee.flags.remove(.watched)
+            poller.remove(descriptor)
+        } else if place.pointee.flags.meets(.watched) {
+            poller.change(descriptor, interest, word: link.packed)
+        } else {
+            place.pointee.flags.insert(.watched)
+            poller.add(descriptor, interest, word: link.packed)
+        }
     }
 }

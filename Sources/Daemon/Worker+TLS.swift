@@ -49,11 +49,23 @@ extension Worker where Engine: ~Copyable {
         }
         switch Stream.receive(place.pointee.descriptor, into: receiveRoom, Self.receiveBytes) {
         case .moved(let count) where count > 0:
+            if ring.isOn { considerRing(link, place, count) }
             decrypt(link, place, ByteView(base: receiveRoom, count: count))
         case .moved: end(link, .endOfFile)
         case .wouldBlock: return
         case .failed(let error): end(link, .failed(error))
         }
+    }
+
+    /// Bytes that the ring received.
+    mutating func takeEncrypted(
+        _ bytes: ByteView, of link: LinkID, _ place: UnsafeMutablePointer<Connection>
+    ) {
+        if place.pointee.flags.contains(.shakingHands), place.pointee.kept != nil {
+            beginHandshake(link, place)
+            guard connection(link) != nil else { return }
+        }
+        decrypt(link, place, bytes)
     }
 
     /// Hands encrypted bytes to the library, all of them, and what comes out to the engine.
@@ -151,6 +163,7 @@ extension Worker where Engine: ~Copyable {
     private mutating func sendOutput(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>) {
         guard let bytes = exchange?.output, !bytes.isEmpty else { return }
         defer { exchange?.clearOutput() }
+        settleRequests(place)
         guard !place.pointee.flags.meets(.speechless) else { return }
         var taken = 0
         if place.pointee.owed == nil {
@@ -161,18 +174,7 @@ extension Worker where Engine: ~Copyable {
             case .failed(let error): return fail(link, place, error)
             }
         }
-        let rest = bytes.slice(taken)
-        let isNew = place.pointee.owed == nil
-        let held = place.pointee.owed?.count ?? 0
-        guard held + rest.count <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
-        let block =
-            place.pointee.owed.map { blocks.makeRoom(for: rest.count, in: $0) } ?? blocks.take(rest.count)
-        block.append(rest)
-        place.pointee.owed = block
-        guard isNew else { return }
-        place.pointee.flags.insert(.writing)
-        updateInterest(link, place)
-        followUps.append(FollowUp(kind: .congested, link: link.packed))
+        owe(link, place, bytes.slice(taken))
     }
 
     /// Tells the peer that this was all, so that it knows nothing was cut off.

@@ -1,4 +1,5 @@
 import CLinux
+import Config
 import Engine
 import EventLoop
 import Primitives
@@ -24,6 +25,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     var log: Log
     var settings: ProcessSettings
     let poller: Poller
+    /// The other way to wait and to move bytes, where the kernel has it.
+    var ring: KernelRing
     /// Only one worker of a process takes them.
     let signals: Signals
     let office: PostOffice?
@@ -36,6 +39,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     let reload: (ByteString) -> LoadedConfiguration
     /// `.exit` was asked for.
     var isExiting = false
+    /// Another process has our sockets, and may say SHUTDOWN or go away.
+    var isHandedOver = false
     /// Letters to be put into mailboxes, by worker, and whether there are any.
     var outbox: [[Mail]]
     var hasMail = false
@@ -45,7 +50,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     /// Bytes read at once. Larger does not pay: measured from 16 KiB on.
     static var receiveBytes: Int { 32 * 1024 }
     /// The clock is read again after this many events of one wait.
-    private static var eventsPerClockReading: Int { 64 }
+    static var eventsPerClockReading: Int { 64 }
     /// Follow-ups carried out before the poller is looked at again, so that nobody starves.
     private static var followUpBatch: Int { 1024 }
 
@@ -64,6 +69,7 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         self.log = log
         self.reload = reload
         self.poller = poller
+        ring = KernelRing(wanted: settings.ring != .no && settings.workers == 1)
         self.signals = signals
         self.office = office
         outbox = Array(repeating: [], count: office?.mailboxes.count ?? 0)
@@ -88,7 +94,9 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
     }
 
     mutating func run() {
+        begin()
         while !isExiting { turn() }
+        if ring.isOn { submit() }
     }
 
     /// One wait and what came of it. `longest` bounds the wait.
@@ -96,6 +104,16 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
         let dueAt = engine.nextDeadline
         var wait = until(dueAt)
         if let longest { wait = min(wait ?? longest, longest) }
+        if ring.isOn { turnRing(wait) } else { turnPoller(wait) }
+        if isExiting { return }
+        passDeadlines(dueAt)
+        settle()
+        if isHandedOver, !engine.isSuspended { takeBack() }
+    }
+
+    /// Neither way is inlined, so that each gets the registers.
+    @inline(never)
+    mutating func turnPoller(_ wait: TimeSpan?) {
         let count = poller.blockingWaitForWork(wait)
         now = MonotonicClock.now()
         for index in 0..<count {
@@ -107,8 +125,6 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
                 now = MonotonicClock.now()
             }
         }
-        passDeadlines(dueAt)
-        settle()
     }
 
     @inline(__always)
@@ -137,7 +153,8 @@ struct Worker<Engine: EngineSeam & ~Copyable>: ~Copyable {
             writeOwed(link, place)
             guard connection(link) != nil else { return }
         }
-        if what.meets(.anyInput) { read(link, place, what) }
+        // What the ring receives from, it also tells the end of.
+        if what.meets(.anyInput), !place.pointee.flags.meets(.armed) { read(link, place, what) }
     }
 
     @inline(__always)

@@ -38,6 +38,8 @@ struct WorkerThreads: ~Copyable {
             let switchboard = Switchboard(
                 snapshot: snapshot, process: facts, entropy: KernelEntropy(),
                 crew: Crew(me: me, count: settings.workers), instance: instance, now: facts.startInstant)
+            var settings = settings
+            settings.security = Security(settings.security.current)
             let worker = Worker(
                 engine: Pooler(
                     switchboard, clock: clock, preview: { _ in .success(snapshot) }, secure: { _ in nil }),

@@ -34,6 +34,9 @@ public enum Action: Equatable, BitwiseCopyable, Sendable {
     /// Read the configuration again and answer with `reloaded` or `reloadFailed`; with the console client
     /// that asked.
     case reload(ClientID?)
+    /// Answer this console client's SHOW FDS: a row for every listening socket and every heirloom, with the
+    /// sockets if it may have them, and with their whole state if it can read that.
+    case handOver(ClientID, withSockets: Bool, withState: Bool)
     /// End the process with status 0.
     case exit
     /// Put this letter into the worker's mailbox. Between two workers letters arrive in the order they were

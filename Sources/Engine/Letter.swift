@@ -72,6 +72,10 @@ public enum Letter: Sendable {
     case closed(PoolLabel, wasRetiring: Bool)
     /// What happened in the last `stats_period`.
     case period(PoolCounters)
+    /// The configuration of this era is in force here.
+    case applied(UInt64)
+    /// Nothing is left to be written for the SUSPEND of this number.
+    case flushed(UInt64)
 
     // From the keeper to a mate.
 
@@ -103,11 +107,16 @@ public enum Letter: Sendable {
 public struct ClientParcel: Sendable {
     public let peer: SocketAddress
     public let local: SocketAddress
+    /// `nil` in the clear.
+    public let encryption: Encryption?
     /// What it has sent and nobody has answered: to be offered to `received` when it has been adopted.
     public let bytes: ByteString
-    public init(peer: SocketAddress, local: SocketAddress, bytes: ByteString = "") {
+    public init(
+        peer: SocketAddress, local: SocketAddress, encryption: Encryption? = nil, bytes: ByteString = ""
+    ) {
         self.peer = peer
         self.local = local
+        self.encryption = encryption
         self.bytes = bytes
     }
 }
@@ -119,6 +128,8 @@ public struct ServerParcel: Sendable {
     public let endpoint: Endpoint
     public let remote: SocketAddress?
     public let local: SocketAddress?
+    /// `nil` in the clear.
+    public let encryption: Encryption?
     public let processID: UInt32
     public let secret: ByteString
     public let epoch: UInt64
@@ -166,6 +177,15 @@ public struct Line: Equatable, Sendable {
     public let pool: PoolLabel
     public let count: Int
     public let since: Instant
+    /// Of lines elsewhere: how many servers whoever is told of them has beyond its share.
+    public let surplus: Int
+
+    public init(pool: PoolLabel, count: Int, since: Instant, surplus: Int = 0) {
+        self.pool = pool
+        self.count = count
+        self.since = since
+        self.surplus = surplus
+    }
 }
 
 /// What a mate has to know of a pool whose servers only the keeper opens.
@@ -190,12 +210,16 @@ public struct WelcomeText: Sendable {
 
 /// What an operator wants of every worker; databases by name, `nil` for all.
 public enum Order: Sendable {
-    case put(Snapshot, era: UInt64)
+    case put(Snapshot, era: UInt64, keepsTLS: Bool)
     case pause(ByteString?)
+    /// Numbered; answered by `flushed`.
+    case suspend(UInt64)
     case resume(ByteString?)
     case kill(ByteString, Refusal, era: UInt64)
     case reconnect(ByteString?, era: UInt64)
     case disable(ByteString, Bool)
+    /// Servers at addresses that this name has no longer are replaced.
+    case moved(MovedHost, era: UInt64)
     case shutDown(ShutdownMode)
 }
 

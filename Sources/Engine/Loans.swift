@@ -6,6 +6,8 @@ struct Loans {
     struct Waiting: Equatable {
         var count = 0
         var since = Instant.never
+        /// Of lines elsewhere: servers here beyond our share.
+        var surplus = 0
     }
 
     /// What the keeper knows of one mate.

@@ -106,7 +106,7 @@ extension Switchboard {
         _ result: SideResult, into known: inout SourcedPassword, now: Instant
     ) -> ByteString? {
         switch result {
-        case .keys: return "unexpected result"
+        case .keys, .allowed: return "unexpected result"
         case .failed(let why): return why
         case .text(let text):
             var bytes = text.bytes

@@ -239,6 +239,8 @@ public enum Limits {
     public static let serverMessageBytes = 1024 * 1024
     /// Longest console command, in bytes.
     public static let consoleMessageBytes = 64 * 1024
+    /// SUSPEND waits this long for logins that have begun.
+    public static let suspendedLoginTime = TimeSpan.seconds(1)
     /// Cancel requests may use this many times a pool's size in connections of their own.
     public static let cancelsPerPoolSize = 2
     /// Most workers in one process: a cancel key has six bits for the number of one.
@@ -246,13 +248,16 @@ public enum Limits {
     /// How often a worker tells of its lines, once their first client has waited that long; a server that has
     /// rested for less is not taken away from a worker for a line that is younger.
     public static let lineReportPeriod = TimeSpan.milliseconds(2)
-    /// How much older a line elsewhere must be to go before the line here.
+    /// How much older a line elsewhere must be to go before the line here, where more servers are here than
+    /// this worker's share (or only one); and where there are not. Where shares are right, lines grow old
+    /// alike, and servers stay.
     public static let fairness = TimeSpan.milliseconds(5)
+    public static let fairnessAtMost = TimeSpan.milliseconds(20)
     /// What a worker knows of a line elsewhere is up to four periods old. So first come, first served holds
-    /// over all workers within four periods and `fairness`, and the time letters take. A line that is older
-    /// by this goes first, however many servers have left in the period.
+    /// over all workers within four periods and `fairnessAtMost`, or 28 ms, and the time letters take. A line
+    /// that is older by this goes first, however many servers have left in the period.
     public static let longestOvertaking = TimeSpan(
-        nanoseconds: fairness.nanoseconds + 4 * lineReportPeriod.nanoseconds)
+        nanoseconds: fairnessAtMost.nanoseconds + 4 * lineReportPeriod.nanoseconds)
     /// Of this many servers of a pool one leaves in a period while clients wait here, too, and at least one:
     /// where knowledge is older than it should be, because threads have to wait for processors, servers
     /// would be sent to and fro.

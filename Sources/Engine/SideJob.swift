@@ -1,4 +1,5 @@
 public import Auth
+public import Config
 public import Primitives
 import Session
 
@@ -13,12 +14,22 @@ public enum SideJob: Sendable {
     case run(ByteString, limit: TimeSpan)
     /// What stands in a file.
     case read(ByteString)
+    /// Whether an LDAP server takes this password.
+    case ldap(LDAPOptions, user: ByteString, password: Secret)
+    /// Whether PAM does, of somebody at this host.
+    case pam(service: ByteString, user: ByteString, password: Secret, host: ByteString)
+    /// The name of an address, which must be an address of that name.
+    case hostName(SocketAddress)
+    /// Nobody waits any more for the job of this number. Has no answer.
+    case withdraw
 }
 
 /// What came of it.
 public enum SideResult: Sendable {
     case keys(ScramKeys)
     case text(ByteString)
+    /// The password is right.
+    case allowed
     /// Why there is no result, for the log; never what was read.
     case failed(ByteString)
 }
@@ -38,6 +49,10 @@ public struct NumberedSideJob: Sendable {
 enum SideWait {
     /// The name of a client's system user, for `peer`.
     case systemUser(of: ClientID)
+    /// Whether a client's password is right.
+    case verdict(on: ClientID)
+    /// The name of the host a client comes from.
+    case hostName(of: ClientID)
     /// The keys with which the next message of these links is answered: what they have sent is offered again.
     case keys(Derivation, isTyped: Bool, for: [LinkID])
     /// Whoever needs the password of this source.
@@ -62,7 +77,18 @@ extension Switchboard {
         switch wait {
         case .systemUser(let client):
             guard clients.contains(client) else { return }
+            clients[client].login?.job = nil
             systemUserKnown(client, result, now: now, into: &actions)
+            goOnReading(client, into: &actions)
+        case .verdict(let client):
+            guard clients.contains(client) else { return }
+            clients[client].login?.job = nil
+            judged(client, result, now: now, into: &actions)
+            goOnReading(client, into: &actions)
+        case .hostName(let client):
+            guard clients.contains(client) else { return }
+            clients[client].login?.job = nil
+            hostKnown(client, result, now: now, into: &actions)
             goOnReading(client, into: &actions)
         case .password(let source):
             passwordFetched(source, result, now: now, into: &actions)
@@ -74,7 +100,8 @@ extension Switchboard {
     /// A login that waited has gone on: the client is read again, unless it waits for something else.
     mutating func goOnReading(_ client: ClientID, into actions: inout ActionList) {
         guard clients.contains(client), clients[client].phase != .awaitingWelcome,
-            clients[client].login?.lookup == nil
+            clients[client].login?.lookup == nil, clients[client].login?.job == nil,
+            clients[client].login?.isAskedFor != true
         else { return }
         unhold(client, .login, into: &actions)
     }
@@ -126,6 +153,23 @@ extension Switchboard {
                 closeServer(server, because: Refusal.outOfRoom.text, now: now, into: &actions)
             }
         }
+    }
+
+    /// Has something found out for a login, which waits for it.
+    mutating func ask(
+        _ job: SideJob, for wait: SideWait, of client: ClientID, into actions: inout ActionList
+    ) {
+        clients[client].phase = .authenticating
+        hold(client, .login, into: &actions)
+        ask(job, for: wait)
+        clients[client].login?.job = sideJobNumber
+    }
+
+    /// The client goes: nothing need be done for it any more.
+    mutating func withdrawJob(of client: ClientID) {
+        guard let job = clients[client].login?.job else { return }
+        sideWaits[job] = nil
+        sideJobs.append(NumberedSideJob(number: job, job: .withdraw))
     }
 
     mutating func ask(_ job: SideJob, for wait: SideWait) {

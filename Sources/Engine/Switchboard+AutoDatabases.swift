@@ -8,19 +8,25 @@ import Session
 extension Switchboard {
     mutating func forgetUnusedDatabases(now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.autodbIdleTimeout
-        // Other workers may use what nobody uses here.
-        guard !limit.isZero, crew.isAlone else { return }
+        // The keeper counts what others use of it, too. A mate goes by what it has itself; both make anew what
+        // a letter names.
+        guard !limit.isZero else { return }
         for database in databaseIDs
         where databases[database].isAutomatic && now >= databases[database].lastUsed + limit
             && isUnused(database, for: limit, now: now)
         {
-            let line = ByteString("dropping database '").appending(databases[database].name)
-                .appending("': only * knows it, and it was unused for autodb_idle_timeout")
-            log(.log, line, into: &actions)
+            if !crew.isMate { logDropping(databases[database].name, into: &actions) }
             for pool in poolIDs(of: database) { forget(pool) }
             _ = databases[database].name.withView { databaseNames.remove($0) }
             databases.remove(database)
         }
+    }
+
+    /// PgBouncer's one text for both reasons.
+    mutating func logDropping(_ name: ByteString, into actions: inout ActionList) {
+        let line = ByteString("dropping database '").appending(name)
+            .appending("' as it does not exist anymore or inactive auto-database")
+        log(.warning, line, into: &actions)
     }
 
     /// Nobody uses it or is about to, and nobody has for so long. What an operator has paused or disabled is
@@ -31,8 +37,8 @@ extension Switchboard {
         else { return false }
         for pool in poolIDs(of: database) {
             guard pools[pool].clients == 0, pools[pool].lists.sessions == 0,
-                pools[pool].lists[.cancelling].isEmpty, pools[pool].waiting.isEmpty,
-                !pools[pool].hasSideLine, now >= pools[pool].idleSince + limit
+                pools[pool].lists[.cancelling].isEmpty, !hasLine(pool),
+                now >= pools[pool].idleSince + limit
             else { return false }
         }
         // A login on its way has not been counted yet.

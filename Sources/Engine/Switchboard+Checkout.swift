@@ -28,10 +28,7 @@ extension Switchboard {
         {
             return lend(server, to: client, now: now, into: &actions) ? .granted(server) : .refused
         }
-        if let failure = pools[pool].failure, pools[pool].pace.isFailing, pools[pool].lists.sessions == 0,
-            pools[pool].welcome != nil,
-            let next = pools[pool].pace.nextAttempt(retry: pools[pool].settings.limits.loginRetry), now < next
-        {
+        if let failure = failure(of: pool, now: now) {
             refuse(client, .loginFailing(failure.text), now: now, into: &actions)
             return .refused
         }
@@ -39,6 +36,16 @@ extension Switchboard {
         hold(client, .queue, into: &actions)
         enqueue(client, now: now, into: &actions)
         return .waiting
+    }
+
+    /// Why nobody need wait for a server: logins to a pool that once worked fail, and the next attempt is not
+    /// due.
+    func failure(of pool: PoolID, now: Instant) -> Refusal? {
+        guard let failure = pools[pool].failure, pools[pool].pace.isFailing,
+            pools[pool].lists.sessions == 0, pools[pool].welcome != nil,
+            let next = pools[pool].pace.nextAttempt(retry: pools[pool].settings.limits.loginRetry), now < next
+        else { return nil }
+        return failure
     }
 
     /// Puts a client at the end of its pool's line and sees to it that a server comes.
@@ -278,6 +285,7 @@ extension Switchboard {
         guard let server = clients[client].server else { return }
         let isWhole = clients[client].restBytes == 0
         let owes = !servers[server].replies.isEmpty
+        let owesMore = owes && servers[server].replies.batches > 1
         let isFree = servers[server].isFree && isWhole
         if !isFree {
             for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
@@ -290,8 +298,11 @@ extension Switchboard {
                 server, because: "client disconnect before everything was sent to the server", now: now,
                 into: &actions)
         } else if owes {
-            closeServer(
-                server, because: "client disconnected with query in progress", now: now, into: &actions)
+            let reason: ByteString =
+                owesMore
+                ? "client disconnected with queries in progress"
+                : "client disconnected with query in progress"
+            closeServer(server, because: reason, now: now, into: &actions)
         } else {
             closeServer(
                 server, because: "client disconnect while server was not ready", now: now, into: &actions)
@@ -305,21 +316,21 @@ extension Switchboard {
     mutating func refuse(
         _ client: ClientID, _ refusal: Refusal, now: Instant, into actions: inout ActionList
     ) {
-        let isInMessage =
-            clients[client].server.map {
-                servers[$0].isInRelayedMessage
-            } ?? false
+        let isInMessage = clients[client].server.map { servers[$0].isInRelayedMessage } ?? false
         refuse(client, refusal, silently: isInMessage, now: now, into: &actions)
     }
 
+    /// `reason` is for the log, where that may know more than the client.
     mutating func refuse(
-        _ client: ClientID, _ refusal: Refusal, silently: Bool, now: Instant, into actions: inout ActionList
+        _ client: ClientID, _ refusal: Refusal, loggedAs reason: ByteString? = nil, silently: Bool = false,
+        now: Instant, into actions: inout ActionList
     ) {
+        let reason = reason ?? refusal.text
         if snapshot.global.logPoolerErrors {
-            log(.warning, client, ByteString("pooler error: ").appending(refusal.text), into: &actions)
+            log(.warning, client, ByteString("pooler error: ").appending(reason), into: &actions)
         }
         if !silently { actions.send(to: .client(client)) { refusal.write(into: &$0) } }
-        forget(client, because: refusal.text, told: true, now: now, into: &actions)
+        forget(client, because: reason, told: true, now: now, into: &actions)
         actions.append(.close(.client(client)))
     }
 
@@ -336,6 +347,7 @@ extension Switchboard {
         letGoOfServer(client, now: now, into: &actions)
         leaveLine(client)
         leaveLookup(client)
+        withdrawJob(of: client)
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
         if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }

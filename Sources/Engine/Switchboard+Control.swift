@@ -14,7 +14,9 @@ extension Switchboard {
         _ new: Snapshot, for console: ClientID?, now: Instant, into actions: inout ActionList
     ) {
         put(new, inForce: now, into: &actions)
-        if let console { consoleNews.append(ConsoleNews(client: console, wait: .reload, outcome: .done)) }
+        guard let console else { return }
+        consoleWaits.append((console, .reload))
+        endWaits(now: now, into: &actions)
     }
 
     /// The new configuration was refused; the old one stays. The driver has logged why.
@@ -29,11 +31,14 @@ extension Switchboard {
     ) {
         let old = snapshot
         snapshot = new
-        if crew.isKeeper { era &+= 1 }
-        broadcast(.put(new, era: era), into: &actions)
+        if crew.isKeeper {
+            era &+= 1
+            configurationEra = era
+        }
+        broadcast(.put(new, era: era, keepsTLS: keepsTLS), into: &actions)
         if !keepsTLS {
             tlsForClients = new.global.clientTLSSSLMode
-            tlsForServers = crew.isAlone ? new.global.serverTLSSSLMode : .disable
+            tlsForServers = new.global.serverTLSSSLMode
         }
         adopt(new, now: now)
         forgetAnsweredLookups()
@@ -100,6 +105,11 @@ extension Switchboard {
     private mutating func retarget(
         _ difference: SnapshotDiff, now: Instant, into actions: inout ActionList
     ) {
+        if !crew.isMate {
+            for name in difference.databases.removed where database(named: name) != nil {
+                logDropping(name, into: &actions)
+            }
+        }
         for database in databaseIDs where databases[database].isRemoved {
             killHere(database, because: .databaseRemoved, now: now, into: &actions)
         }
@@ -167,6 +177,7 @@ extension Switchboard {
             let wasSuspended = mode == .suspended
             mode = .active
             if wasSuspended { liftSuspension(into: &actions) }
+            handsOverWithState = nil
         }
         for pool in poolIDs(of: database) where pool != consolePool {
             serveLine(of: pool, now: now, into: &actions)
@@ -178,7 +189,7 @@ extension Switchboard {
         guard !consoleWaits.isEmpty else { return }
         var open: [(client: ClientID, wait: ConsoleWait)] = []
         for (client, wait) in consoleWaits where clients.contains(client) {
-            if isOver(wait) {
+            if isOver(wait, now: now) {
                 consoleNews.append(ConsoleNews(client: client, wait: wait, outcome: .done))
             } else {
                 open.append((client, wait))
@@ -187,12 +198,14 @@ extension Switchboard {
         consoleWaits = open
     }
 
-    private func isOver(_ wait: ConsoleWait) -> Bool {
+    private func isOver(_ wait: ConsoleWait, now: Instant) -> Bool {
         switch wait {
         case .pause(let database): !hasServersInUse(of: database)
         case .close(let database): !hasRetiringServers(of: database)
-        case .suspend: !isFlushing
-        case .reload, .shutdown: false
+        case .suspend:
+            !isFlushing && !awaitsLogins(now: now) && haveAllMates(flushedElsewhere, suspensionCount)
+        case .reload: haveAllMates(appliedElsewhere, configurationEra)
+        case .shutdown: false
         }
     }
 
@@ -307,14 +320,13 @@ extension Switchboard {
 
     /// A name leads elsewhere: servers at addresses that it has no longer are replaced when they are free.
     public mutating func moved(_ host: MovedHost, now: Instant, into actions: inout ActionList) {
+        if crew.isKeeper {
+            era &+= 1
+            movedHosts[host.name] = (host, era)
+        }
+        broadcast(.moved(host, era: era), into: &actions)
         var touched: Set<PoolID> = []
-        for server in serverIDs
-        where servers.contains(server) && servers[server].endpoint.host == host.name
-            && servers[server].retirement == nil
-        {
-            guard let remote = servers[server].remote, remote.family != .unix,
-                !host.addresses.contains(where: { $0.host == remote.host })
-            else { continue }
+        for server in serverIDs where servers.contains(server) && isElsewhere(server, than: host) {
             switch roster.state(server) {
             case .idle, .active, .testing:
                 servers[server].retirement = "obsolete connection"
@@ -323,6 +335,14 @@ extension Switchboard {
             }
         }
         for pool in poolIDs where touched.contains(pool) { keepUp(pool, now: now, into: &actions) }
+    }
+
+    /// Whether this server is at an address that the name it was reached by has no longer.
+    func isElsewhere(_ server: ServerID, than host: MovedHost) -> Bool {
+        guard servers[server].endpoint.host == host.name, servers[server].retirement == nil,
+            let remote = servers[server].remote, remote.family != .unix
+        else { return false }
+        return !host.addresses.contains { $0.host == remote.host }
     }
 
     public mutating func waitForClose(
@@ -391,6 +411,7 @@ extension Switchboard {
         switch how {
         case .none:
             if crew.isMate { return }
+            partWithThoseLeftBehind(now: now, into: &actions)
             actions.append(.exit)
         case .waitForClients:
             actions.append(.stopListening(.tcp))

@@ -36,6 +36,12 @@ extension Switchboard {
             closedElsewhere(label, wasRetiring, by: worker, now: now, into: &actions)
         case .period(let counters):
             periodElsewhere.add(counters)
+        case .applied(let era):
+            appliedElsewhere[Int(worker.index)] = era
+            endWaits(now: now, into: &actions)
+        case .flushed(let number):
+            flushedElsewhere[Int(worker.index)] = number
+            endWaits(now: now, into: &actions)
         case .mayStay(let client, let refusal):
             mayStay(client, refusal, now: now, into: &actions)
         case .mayEnter(let client, let entry, let refusal, let news):
@@ -74,6 +80,11 @@ extension Switchboard {
         for mate in crew.mates { post(.order(order), to: mate, into: &actions) }
     }
 
+    /// Whether every mate has done what is at least this far.
+    func haveAllMates(_ done: [UInt64], _ wanted: UInt64) -> Bool {
+        !crew.isKeeper || crew.mates.allSatisfy { done[Int($0.index)] >= wanted }
+    }
+
     // MARK: Handing clients round
 
     /// Which worker is to have a client that has just connected; `nil` for this one. The keeper's driver asks
@@ -98,7 +109,10 @@ extension Switchboard {
         _ parcel: ClientParcel, now: Instant, into actions: inout ActionList
     ) {
         if let client = accepted(peer: parcel.peer, local: parcel.local, now: now, into: &actions) {
+            clients[client].encryption = parcel.encryption
             actions.append(.adopt(.client(client)))
+            // What `accepted` said of a link that was not there yet.
+            if !clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
         } else if crew.isMate {
             tellOfDeparture(Departure(isConnection: true, isGuest: false), into: &actions)
         }
@@ -109,7 +123,8 @@ extension Switchboard {
         _ client: ClientID, _ bytes: ByteView, to worker: WorkerID, into actions: inout ActionList
     ) {
         let parcel = ClientParcel(
-            peer: clients[client].peer, local: clients[client].local, bytes: ByteString(bytes))
+            peer: clients[client].peer, local: clients[client].local,
+            encryption: clients[client].encryption, bytes: ByteString(bytes))
         lettersSent &+= 1
         actions.append(.part(.client(client), actions.write(.client(parcel)), to: worker))
         if crew.isMate {
@@ -297,11 +312,16 @@ extension Switchboard {
 
     private mutating func carryOut(_ order: Order, now: Instant, into actions: inout ActionList) {
         switch order {
-        case .put(let snapshot, let era):
+        case .put(let snapshot, let era, let keepsTLS):
             self.era = era
-            put(snapshot, inForce: now, into: &actions)
+            put(snapshot, inForce: now, keepsTLS: keepsTLS, into: &actions)
+            post(.applied(era), to: .keeper, into: &actions)
         case .pause(let name):
             onDatabase(name, now: now, into: &actions) { $0.pause($1, for: nil, now: now, into: &$2) }
+        case .suspend(let number):
+            suspend(for: nil, now: now, into: &actions)
+            unansweredSuspension = number
+            if !isFlushing { answerSuspension(into: &actions) }
         case .resume(let name):
             onDatabase(name, now: now, into: &actions) { $0.resume($1, now: now, into: &$2) }
         case .kill(let name, let refusal, let era):
@@ -316,6 +336,9 @@ extension Switchboard {
             onDatabase(name, now: now, into: &actions) {
                 if let database = $1 { $0.setDisabled(database, isDisabled, into: &$2) }
             }
+        case .moved(let host, let era):
+            self.era = era
+            moved(host, now: now, into: &actions)
         case .shutDown(let how):
             shutDown(how, now: now, into: &actions)
         }

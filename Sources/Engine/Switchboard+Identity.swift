@@ -22,7 +22,14 @@ extension Switchboard {
         case .scramSHA256: login.method = .scram
         case .hba: return proveByRule(client, login, now: now, into: &actions)
         case .cert: return proveByCertificate(client, login, now: now, into: &actions)
-        case .ldap, .pam: return refuse(client, .badConfiguration, now: now, into: &actions)
+        case .ldap:
+            guard let options = snapshot.global.authLDAPOptions else {
+                return refuse(client, .noLDAPOptions, now: now, into: &actions)
+            }
+            return askForPassword(client, login, .ldap(options), now: now, into: &actions)
+        case .pam:
+            let judge = PasswordJudge.pam(service: AccessMethod.pamService)
+            return askForPassword(client, login, judge, now: now, into: &actions)
         }
         findSecret(client, login, now: now, into: &actions)
     }
@@ -32,16 +39,20 @@ extension Switchboard {
         _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
     ) {
         let peer = clients[client].peer
-        guard
-            let rule = snapshot.access.rule(
-                for: login.user, database: login.database, from: peer,
-                isEncrypted: clients[client].encryption != nil,
-                isPhysicalReplication: login.replication?.kind == .physical)
-        else {
+        let rule: AccessRule
+        switch snapshot.access.decide(
+            for: login.user, database: login.database, from: peer, host: login.host,
+            isEncrypted: clients[client].encryption != nil,
+            isPhysicalReplication: login.replication?.kind == .physical)
+        {
+        case .rule(let found): rule = found
+        case .dependsOnHost:
+            return ask(.hostName(peer), for: .hostName(of: client), of: client, into: &actions)
+        case .nothing:
             log(
                 .error, client,
                 ByteString("login rejected: no line of the HBA file fits user=").appending(login.user)
-                    .appending(" db=").appending(login.database), into: &actions)
+                    .appending(" db=").appending(login.database).appending(login.host.inLog), into: &actions)
             return refuse(client, .noMethod, now: now, into: &actions)
         }
         login.rule = ByteString("hba line ").appending(ByteString("\(rule.line)")).appending(" of ")
@@ -54,18 +65,18 @@ extension Switchboard {
         case .reject:
             logRule("login rejected", login, client, into: &actions)
             return refuse(client, .rejectedByRule, now: now, into: &actions)
-        case .missing:
-            logRule("this way to log in is not available yet", login, client, into: &actions)
-            return refuse(client, .badConfiguration, now: now, into: &actions)
+        case .ldap(let options):
+            return askForPassword(client, login, .ldap(options), now: now, into: &actions)
+        case .pam(let service):
+            return askForPassword(client, login, .pam(service: service), now: now, into: &actions)
         case .cert:
             login.map = rule.map
             return proveByCertificate(client, login, now: now, into: &actions)
         case .peer:
             login.method = .trust
             login.map = rule.map
-            clients[client].phase = .authenticating
-            hold(client, .login, into: &actions)
-            return ask(.systemUser(peer.userID), for: .systemUser(of: client))
+            return ask(
+                .systemUser(peer.userID), for: .systemUser(of: client), of: client, into: &actions)
         }
         findSecret(client, login, now: now, into: &actions)
     }
@@ -114,7 +125,7 @@ extension Switchboard {
             }
         case .failed(let why):
             reason = ByteString("the system user is not known: ").appending(why)
-        case .keys:
+        case .keys, .allowed:
             reason = "the system user is not known"
         }
         logRule(reason, login, client, into: &actions)
@@ -124,8 +135,63 @@ extension Switchboard {
     private mutating func logRule(
         _ reason: ByteString, _ login: ClientLogin, _ client: ClientID, into actions: inout ActionList
     ) {
-        let rule = login.rule.map { ByteString(" (").appending($0).appending(")") } ?? ""
-        log(.error, client, reason.appending(rule), into: &actions)
+        let rule = login.rule ?? ByteString("auth_type ").appending(snapshot.global.authType.name)
+        log(.error, client, reason.appending(" (").appending(rule).appending(")"), into: &actions)
+    }
+
+    /// The name of the client's host is known, or that it has none: the rules are asked again.
+    mutating func hostKnown(
+        _ client: ClientID, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {
+        guard let login = clients[client].login else { return }
+        if case .text(let name) = result { login.host = .name(name) } else { login.host = .nameless }
+        proveByRule(client, login, now: now, into: &actions)
+    }
+
+    // MARK: Passwords that others judge
+
+    /// For `ldap` and `pam`: the client is asked for its password in clear text.
+    private mutating func askForPassword(
+        _ client: ClientID, _ login: ClientLogin, _ judge: PasswordJudge, now: Instant,
+        into actions: inout ActionList
+    ) {
+        login.method = .judged
+        login.judge = judge
+        ask(client, login, nil, now: now, into: &actions)
+    }
+
+    /// The password is there.
+    private mutating func judge(_ client: ClientID, _ password: Secret, into actions: inout ActionList) {
+        guard let login = clients[client].login, let judge = login.judge else { return }
+        login.lookedUp = password
+        let job: SideJob =
+            switch judge {
+            case .ldap(let options): .ldap(options, user: login.user, password: password)
+            case .pam(let service):
+                .pam(
+                    service: service, user: login.user, password: password,
+                    host: ByteString(clients[client].peer.host))
+            }
+        ask(job, for: .verdict(on: client), of: client, into: &actions)
+    }
+
+    /// Whether it is right. If it is, servers may ask for it as well, as in PgBouncer.
+    mutating func judged(
+        _ client: ClientID, _ result: SideResult, now: Instant, into actions: inout ActionList
+    ) {
+        guard let login = clients[client].login, let judge = login.judge else { return }
+        let reason: ByteString
+        switch result {
+        case .allowed: return admit(client, now: now, into: &actions)
+        case .failed(let why): reason = why
+        case .keys, .text: reason = "there is no verdict"
+        }
+        login.lookedUp = nil
+        logRule(reason, login, client, into: &actions)
+        switch judge {
+        case .ldap: refuse(client, .rejectedByLDAP, now: now, into: &actions)
+        case .pam: refuse(client, .rejectedByPAM, now: now, into: &actions)
+        }
     }
 
     /// The user's secret from auth_file, or else from auth_query.
@@ -158,6 +224,15 @@ extension Switchboard {
     ) {
         guard let login = clients[client].login else { return }
         login.usedLookup = lookup
+        if login.isRepeated, let auth = login.auth {
+            // What the client has sent is offered again, and now counts.
+            login.lookedUp = if case .secret(let secret) = answer { secret } else { nil }
+            if case .failed(let refusal) = answer {
+                return refuse(client, refusal, now: now, into: &actions)
+            }
+            login.auth = auth.against(login.lookedUp)
+            return
+        }
         switch answer {
         case .secret(let secret):
             login.lookedUp = secret
@@ -229,10 +304,30 @@ extension Switchboard {
                     ? auth.received(body, entropy: &entropy, cache: &typedKeys, into: &$0)
                     : auth.received(body, entropy: &entropy, cache: &scramCache, into: &$0)
             }
+            if case .rejected(.password(.wrongPassword)) = step,
+                askAgain(client, login, now: now, into: &actions)
+            {
+                return 0
+            }
             login.auth = auth
             authenticated(client, step, now: now, into: &actions)
             return header.messageBytes
         }
+    }
+
+    /// A password is wrong by an answer of auth_query that somebody else had been given: the user may have
+    /// another one since. `true`: auth_query is asked again, once, and the message is to be left where it is.
+    private mutating func askAgain(
+        _ client: ClientID, _ login: ClientLogin, now: Instant, into actions: inout ActionList
+    ) -> Bool {
+        guard login.isAnswerOld, let old = login.usedLookup, login.auth?.canBeRepeated == true,
+            case .key(let key, let pool) = lookupPlace(for: login, now: now, into: &actions)
+        else { return false }
+        dropAnswer(old)
+        login.isAnswerOld = false
+        login.isRepeated = true
+        startLookup(client, key, in: pool, now: now, into: &actions)
+        return true
     }
 
     private mutating func authenticated(
@@ -246,6 +341,8 @@ extension Switchboard {
             admit(client, now: now, into: &actions)
         case .rejected(let failure):
             rejected(client, failure, now: now, into: &actions)
+        case .typed(let password):
+            judge(client, password, into: &actions)
         }
     }
 
@@ -253,9 +350,7 @@ extension Switchboard {
         _ client: ClientID, _ failure: ClientAuthFailure, now: Instant, into actions: inout ActionList
     ) {
         guard let login = clients[client].login else { return }
-        if login.rule != nil || !failure.reason.isEmpty && failure.reason != failure.text {
-            logRule(failure.reason, login, client, into: &actions)
-        }
+        logRule(failure.reason, login, client, into: &actions)
         if let lookup = login.usedLookup { dropAnswer(lookup) }
         let refusal = Refusal(failure.text, detail: login.mayBeLookedUp ? Self.failureDetail : nil)
         refuse(
@@ -263,23 +358,21 @@ extension Switchboard {
             into: &actions)
     }
 
-    /// The client is told one thing and the log another.
-    private mutating func refuse(
-        _ client: ClientID, _ refusal: Refusal, loggedAs reason: ByteString, now: Instant,
-        into actions: inout ActionList
-    ) {
-        if snapshot.global.logPoolerErrors {
-            log(.warning, client, ByteString("pooler error: ").appending(reason), into: &actions)
-        }
-        actions.send(to: .client(client)) { refusal.write(into: &$0) }
-        forget(client, because: reason, told: true, now: now, into: &actions)
-        actions.append(.close(.client(client)))
-    }
-
     /// A client of this pool has logged in with a secret that auth_query told: its servers log in with it.
     mutating func keep(_ secret: Secret, _ keys: ScramKeys?, in pool: PoolID) {
         if let old = pools[pool].lookedUp, !old.isSame(as: secret) { pools[pool].lookedUpKeys = nil }
         pools[pool].lookedUp = secret
         if let keys { pools[pool].lookedUpKeys = keys }
+    }
+}
+
+extension HostName {
+    /// For the log, when no rule fits.
+    fileprivate var inLog: ByteString {
+        switch self {
+        case .notAsked: ""
+        case .nameless: " (the address has no name, or the name has other addresses)"
+        case .name(let name): ByteString(" host=").appending(name)
+        }
     }
 }

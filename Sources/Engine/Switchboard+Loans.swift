@@ -83,7 +83,9 @@ extension Switchboard {
                 lines.append(Line(pool: label(of: pool), count: line.count, since: line.since))
                 pools[pool].loans.reported = line
             }
-            if line.count > 0 {
+            giveToRivals(pool, now: now, into: &actions)
+            let hasRivals = pools[pool].loans.rivals.count > 0 && pools[pool].lists.here > 0
+            if line.count > 0 || hasRivals {
                 watchedPools.append(pool)
             } else {
                 pools[pool].loans.isWatched = false
@@ -144,14 +146,29 @@ extension Switchboard {
 
     mutating func noteRivals(_ line: Line, now: Instant, into actions: inout ActionList) {
         guard let pool = knownPool(line.pool) else { return }
-        pools[pool].loans.rivals = Loans.Waiting(count: line.count, since: line.since)
+        pools[pool].loans.rivals = Loans.Waiting(
+            count: line.count, since: line.since, surplus: line.surplus)
         pools[pool].loans.given = 0
+        giveToRivals(pool, now: now, into: &actions)
+        if pools[pool].loans.rivals.count > 0 { watchLine(of: pool, now: now) }
+    }
+
+    /// What is idle here goes to lines elsewhere.
+    private mutating func giveToRivals(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
         while pools[pool].loans.rivals.count > 0, mayLend(pool), !hasLineHere(pool),
-            let server = idleServer(of: pool, coldest: true, now: now, into: &actions), isMovable(server)
+            let server = idleServer(of: pool, coldest: true, now: now, into: &actions), isMovable(server),
+            isCold(server, now) || isSpare(pool, pools[pool].loans.rivals.since, now)
         {
             pools[pool].loans.rivals.count -= 1
             sendAway(server, to: .keeper, now: now, into: &actions)
         }
+    }
+
+    /// Whether a server that nobody here waits for, and that has just been used, goes to a line elsewhere:
+    /// as likely as not it is wanted here again at once.
+    private func isSpare(_ pool: PoolID, _ since: Instant, _ now: Instant) -> Bool {
+        let age = now.since(since)
+        return age > Limits.fairnessAtMost || age >= Limits.lineReportPeriod && hasSurplus(pool)
     }
 
     /// More servers than the pool's size allows now are open.
@@ -288,10 +305,38 @@ extension Switchboard {
         }
         // Each holder is to give its share.
         let holders = pools[pool].loans.mates.count { $0.lent > 0 }
-        if line.count > 0 { line.count = (line.count + holders - 1) / max(1, holders) }
+        if line.count > 0 {
+            line.count = (line.count + holders - 1) / max(1, holders)
+            line.surplus = surplus(of: pool, at: place)
+            let own = pools[pool].loans.mates[place].line
+            // Nothing would come of it.
+            if line.surplus == 0, pools[pool].loans.mates[place].lent > 1, own.count > 0,
+                own.since.since(line.since) <= Limits.fairness
+            {
+                line = Loans.Waiting()
+            }
+        }
         guard pools[pool].loans.mates[place].told != line else { return nil }
         pools[pool].loans.mates[place].told = line
-        return Line(pool: label(of: pool), count: line.count, since: line.since)
+        return Line(pool: label(of: pool), count: line.count, since: line.since, surplus: line.surplus)
+    }
+
+    /// How many servers a mate, or with `nil` the keeper, has beyond its share. Shares are as clients are in
+    /// need of a server, in line or being served; less than a whole server is nothing, so that none goes to
+    /// and fro.
+    private func surplus(of pool: PoolID, at place: Int?) -> Int {
+        let lineHere = lineHere(pool).count
+        var mine = pools[pool].lists.here
+        var need = mine + lineHere
+        var all = need
+        for (other, mate) in pools[pool].loans.mates.enumerated() {
+            all += mate.lent + mate.line.count
+            guard other == place else { continue }
+            mine = mate.lent
+            need = mate.lent + mate.line.count
+        }
+        guard all > 0 else { return 0 }
+        return max(0, mine - (pools[pool].lists.sessions * need + all - 1) / all)
     }
 
     /// A server is about to go to a mate: it is told first who else waits, so that it does not serve those
@@ -308,7 +353,8 @@ extension Switchboard {
         _ line: Line, of worker: WorkerID, now: Instant, into actions: inout ActionList
     ) {
         // A pool that only lookups use has no client that entered it.
-        let found = knownPool(line.pool) ?? pool(labelled: line.pool, now: now, into: &actions)
+        var found = knownPool(line.pool)
+        if found == nil, line.count > 0 { found = pool(labelled: line.pool, now: now, into: &actions) }
         guard let pool = found else { return }
         prepareBooks(pool)
         let place = Int(worker.index) - 1
@@ -334,7 +380,7 @@ extension Switchboard {
             let here = nextInLine(of: pool).map { clients[$0].waitingSince }
             if let here, here <= since + Limits.fairness { return }
             guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
-                isMovable(server), now.since(since) >= Limits.lineReportPeriod || isCold(server, now)
+                isMovable(server), isCold(server, now) || isSpare(pool, since, now)
             else { return }
             sendAway(server, to: worker, now: now, into: &actions)
         }
@@ -501,15 +547,31 @@ extension Switchboard {
         now.since(servers[server].restingSince) >= Limits.lineReportPeriod
     }
 
-    /// Whether a server that is free here goes to a line elsewhere. Where both lines are about as old,
-    /// servers stay: they would only be sent to and fro.
-    private mutating func yields(_ pool: PoolID, to since: Instant) -> Bool {
-        guard let client = nextInLine(of: pool) else { return true }
+    /// Whether a server that is free here goes to a line elsewhere. Where both lines are about as old, or the
+    /// other one is not much older and servers are spread as clients are, they stay: they would only be sent
+    /// to and fro.
+    private mutating func yields(_ pool: PoolID, to since: Instant, now: Instant) -> Bool {
+        guard let client = nextInLine(of: pool) else { return isSpare(pool, since, now) }
         let gap = clients[client].waitingSince.since(since)
-        guard gap > Limits.fairness else { return false }
+        guard gap > Limits.fairness, gap > Limits.fairnessAtMost || hasSurplus(pool) else { return false }
         let mayGive = pools[pool].loans.given < max(1, pools[pool].lists.here / Limits.fewServers)
         guard mayGive || gap > Limits.longestOvertaking else { return false }
         pools[pool].loans.given += 1
+        if pools[pool].loans.rivals.surplus > 0 { pools[pool].loans.rivals.surplus -= 1 }
+        return true
+    }
+
+    private func hasSurplus(_ pool: PoolID) -> Bool {
+        if pools[pool].lists.here <= 1 { return true }
+        return crew.isMate ? pools[pool].loans.rivals.surplus > 0 : surplus(of: pool, at: nil) > 0
+    }
+
+    /// A mate has sent this server for a line elsewhere, and nobody is in line here.
+    mutating func passOn(_ server: ServerID, now: Instant, into actions: inout ActionList) -> Bool {
+        let pool = servers[server].pool
+        guard mayLend(pool), isMovable(server), !hasLineHere(pool), let (worker, _) = oldestLine(of: pool)
+        else { return false }
+        sendAway(server, to: worker, now: now, into: &actions)
         return true
     }
 
@@ -524,7 +586,7 @@ extension Switchboard {
         if crew.isMate {
             let rivals = pools[pool].loans.rivals
             guard rivals.count > 0, mayLend(pool), isMovable(server) else { return false }
-            guard yields(pool, to: rivals.since) else { return false }
+            guard yields(pool, to: rivals.since, now: now) else { return false }
             pools[pool].loans.rivals.count -= 1
             sendAway(server, to: .keeper, now: now, into: &actions)
             return true
@@ -534,10 +596,10 @@ extension Switchboard {
         }
         let isFresh = servers[server].epoch == 0
         if let client = nextInLine(of: pool) {
-            guard isFresh ? clients[client].waitingSince > since : yields(pool, to: since) else {
+            guard isFresh ? clients[client].waitingSince > since : yields(pool, to: since, now: now) else {
                 return false
             }
-        } else if !isFresh, !isCold(server, now), now.since(since) < Limits.lineReportPeriod {
+        } else if !isFresh, !isSpare(pool, since, now) {
             return false
         }
         sendAway(server, to: worker, now: now, into: &actions)

@@ -190,10 +190,19 @@ extension Switchboard {
         if snapshot.global.applicationNameAddHost, name.equals("application_name") {
             let name = value.isEmpty ? "app" : value
             value = name.appending(" - ").appending(clients[client].peer.text(local: clients[client].local))
+        } else if name.equals("client_encoding"), Self.meansUTF8(value) {
+            value = "UTF8"
         }
         if let wishes = login.wishes {
             login.wishes = value.withView { parameters.replacing(wishes, at: index, with: $0) }
         }
+    }
+
+    /// The ways to write what nearly everybody asks for. PostgreSQL reports its own, so the client is told
+    /// that at once, and no server need be (manual: "Character Set Support").
+    private static func meansUTF8(_ name: ByteString) -> Bool {
+        let plain = ByteString(name.bytes.filter { $0.isIdentifierByte && $0 != 0x5F && $0 != 0x2E })
+        return ["utf8", "unicode"].contains { plain.equalsIgnoringASCIICase($0) }
     }
 
     /// `-c name=value`, `-cname=value` and `--name=value`, with backslash escapes (manual: "options" in
@@ -352,7 +361,14 @@ extension Switchboard {
         clients[client].database = database
         clients[client].consoleRights = isAdmin ? .admin : .stats
         clients[client].phase = .console
-        if let wishes = login.wishes { parameters.letGo(wishes) }
+        if let wishes = login.wishes {
+            var isNextProcess = false
+            parameters.forEach(in: wishes) { name, value in
+                if name == "application_name", value == Heirloom.applicationName { isNextProcess = true }
+            }
+            clients[client].knowsHeirlooms = isNextProcess
+            parameters.letGo(wishes)
+        }
         clients[client].login = nil
         consoleClients += 1
         users[user].clients += 1
@@ -398,6 +414,7 @@ extension Switchboard {
         pools[pool].counters.clientLogins &+= 1
         watchIdle(client, now: now)
         unhold(client, .login, into: &actions)
+        holdIfSuspended(client, into: &actions)
     }
 
     /// AuthenticationOk and what goes with it, with the client's parameters as they are in force.

@@ -81,11 +81,12 @@ extension Switchboard {
         forgetOldLookups(now: now)
         let known = lookupNames[key]
         if let known, let answer = lookups[known].answer {
+            clients[client].login?.isAnswerOld = true
             return lookedUp(client, answer, by: known, now: now, into: &actions)
         }
         if shutdown == .waitForServers { return refuse(client, .serverShutdown, now: now, into: &actions) }
-        if known == nil, let refusal = failing(pool, now: now) {
-            return refuse(client, refusal, now: now, into: &actions)
+        if known == nil, let failure = failure(of: pool, now: now) {
+            return refuse(client, Self.forStrangers(failure), now: now, into: &actions)
         }
         guard let lookup = known ?? lookups.insert(Lookup(key: key, pool: pool, since: now)) else {
             return refuse(client, .outOfRoom, now: now, into: &actions)
@@ -100,15 +101,6 @@ extension Switchboard {
         lookupNames[key] = lookup
         pools[pool].lookups.append(lookup)
         openServers(for: pool, now: now, into: &actions)
-    }
-
-    /// What to say while logins to the auth server fail and the next attempt is not due.
-    private func failing(_ pool: PoolID, now: Instant) -> Refusal? {
-        guard let failure = pools[pool].failure, pools[pool].pace.isFailing,
-            pools[pool].lists.sessions == 0, pools[pool].welcome != nil,
-            let next = pools[pool].pace.nextAttempt(retry: pools[pool].settings.limits.loginRetry), now < next
-        else { return nil }
-        return Self.forStrangers(failure)
     }
 
     /// How long a login may wait for a server to look its user up.
@@ -244,7 +236,7 @@ extension Switchboard {
             let body = bytes.slice(
                 offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
             offset += header.messageBytes
-            if kind == .parameterStatus { follow(body, on: server) }
+            if kind == .parameterStatus { _ = follow(body, on: server, for: nil) }
             switch lookups[lookup].reader.take(kind, body) {
             case .goOn:
                 continue
@@ -258,13 +250,6 @@ extension Switchboard {
             }
         }
         return bytes.count
-    }
-
-    private mutating func follow(_ body: ByteView, on server: ServerID) {
-        guard let (name, value) = ServerMessage.parameterStatus(body),
-            let index = parameters.reportedIndex(name)
-        else { return }
-        servers[server].parameters = parameters.replacing(servers[server].parameters, at: index, with: value)
     }
 
     private mutating func lookupBroke(_ server: ServerID, now: Instant, into actions: inout ActionList) {

@@ -37,6 +37,7 @@ extension Switchboard {
             tellRivals(of: pool, to: worker, now: now, into: &actions)
         }
         lettersSent &+= 1
+        serversSent &+= 1
         actions.append(.part(.server(server), actions.write(.server(parcel)), to: worker))
         for statement in servers[server].statements.takeAll() { statements.letGo(statement) }
         forgetUnnamed(of: server)
@@ -48,8 +49,8 @@ extension Switchboard {
         ServerParcel(
             pool: label(of: servers[server].pool), number: servers[server].number,
             endpoint: servers[server].endpoint, remote: servers[server].remote, local: servers[server].local,
-            processID: servers[server].processID, secret: servers[server].secret,
-            epoch: servers[server].epoch, openedAt: servers[server].openedAt,
+            encryption: servers[server].encryption, processID: servers[server].processID,
+            secret: servers[server].secret, epoch: servers[server].epoch, openedAt: servers[server].openedAt,
             requestAt: servers[server].requestAt, restingSince: servers[server].restingSince, era: era,
             parameters: pairs(of: servers[server].parameters),
             statements: servers[server].statements.inOrderOfUse.map { statements.definition($0) },
@@ -71,6 +72,7 @@ extension Switchboard {
             return
         }
         actions.append(.adopt(.server(server)))
+        if mode == .suspended { hold(server, .suspension, into: &actions) }
         pools[pool].lists.move(server, to: .idle, in: &roster)
         if crew.isKeeper {
             returned(to: pool, from: worker)
@@ -83,6 +85,11 @@ extension Switchboard {
                 servers[server].retirement = "database configuration changed"
                 if pools[pool].loans.retiringElsewhere > 0 { pools[pool].loans.retiringElsewhere -= 1 }
             }
+            if let moved = movedHosts[parcel.endpoint.host], parcel.era < moved.era,
+                isElsewhere(server, than: moved.host)
+            {
+                servers[server].retirement = "obsolete connection"
+            }
         } else {
             databases[pools[pool].database].servers += 1
             users[pools[pool].user].servers += 1
@@ -91,6 +98,7 @@ extension Switchboard {
         if !mayLend(pool), mode != .suspended {
             return closeServer(server, because: "pause mode", now: now, into: &actions)
         }
+        if crew.isKeeper, passOn(server, now: now, into: &actions) { return }
         lendOn(server, now: now, into: &actions)
         if servers.contains(server), roster.state(server) == .idle {
             servers[server].restingSince = parcel.restingSince
@@ -110,6 +118,7 @@ extension Switchboard {
         servers[server].phase = .ready
         servers[server].remote = parcel.remote
         servers[server].local = parcel.local
+        servers[server].encryption = parcel.encryption
         servers[server].processID = parcel.processID
         servers[server].secret = parcel.secret
         servers[server].epoch = parcel.epoch

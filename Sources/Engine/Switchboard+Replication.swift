@@ -251,9 +251,15 @@ extension Switchboard {
                 offset += count
                 continue
             }
-            guard case .header(let header) = bytes.frame(at: offset, limitBytes: UInt32.max >> 1) else {
-                if case .malformed = bytes.frame(at: offset, limitBytes: UInt32.max >> 1) { isBroken = true }
+            let header: FrameHeader
+            switch bytes.frame(at: offset, limitBytes: UInt32.max >> 1) {
+            case .incomplete:
                 break reading
+            case .malformed:
+                isBroken = true
+                break reading
+            case .header(let found):
+                header = found
             }
             guard let kind = ServerMessageKind(rawValue: header.kind), kind != .authentication,
                 kind != .backendKeyData, kind != .negotiateProtocolVersion
@@ -293,13 +299,8 @@ extension Switchboard {
         if kind == .readyForQuery {
             _ = servers[server].replies.takeAll()
             servers[server].restingSince = now
-        } else if kind == .parameterStatus, let (name, value) = ServerMessage.parameterStatus(body),
-            let index = parameters.reportedIndex(name)
-        {
-            servers[server].parameters = parameters.replacing(
-                servers[server].parameters, at: index, with: value)
-            clients[client].parameters = parameters.replacing(
-                clients[client].parameters, at: index, with: value)
+        } else if kind == .parameterStatus {
+            _ = follow(body, on: server, for: client)
         } else if kind == .errorResponse {
             noteFatal(body, from: server)
         }

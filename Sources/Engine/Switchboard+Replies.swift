@@ -70,6 +70,10 @@ extension Switchboard {
                     if let client = servers[server].client {
                         actions.send(to: .client(client)) { refusal.write(into: &$0) }
                     }
+                case .fromItself(let client):
+                    flush(&run, from: server, into: &actions)
+                    rest = .swallow
+                    notify(client, body, into: &actions)
                 case .settled:
                     take(present, at: offset, .relay, &run, server, into: &actions)
                     offset += present
@@ -162,7 +166,7 @@ extension Switchboard {
     private static func mustBeWhole(_ kind: ServerMessageKind?, _ messageBytes: Int) -> Bool {
         switch kind {
         case .readyForQuery, .parameterStatus, .parseComplete, .bindComplete, .closeComplete,
-            .portalSuspended, .noData, .emptyQueryResponse, .copyInResponse:
+            .portalSuspended, .noData, .emptyQueryResponse, .copyInResponse, .notificationResponse:
             true
         case .commandComplete, .errorResponse:
             messageBytes <= 256
@@ -175,6 +179,8 @@ extension Switchboard {
         case relay, swallow
         /// Swallow it, and say this instead.
         case replace(Refusal)
+        /// A notification that this client's own session sent.
+        case fromItself(ClientID)
         /// ReadyForQuery for the client, and nothing more is owed.
         case settled
         /// ReadyForQuery for a query of ours that no client waits for.
@@ -231,7 +237,10 @@ extension Switchboard {
             return parameterChanged(body, on: server)
         case .noticeResponse, .notificationResponse:
             // While a query of ours runs, what the server remarks on it is not for the client.
-            return servers[server].awaitsParameters || servers[server].client == nil ? .swallow : .relay
+            guard let client = servers[server].client, !servers[server].awaitsParameters else {
+                return .swallow
+            }
+            return kind == .notificationResponse && isFromItself(body, server) ? .fromItself(client) : .relay
         case .authentication, .backendKeyData, .copyBothResponse, .negotiateProtocolVersion, nil:
             return .broken
         }
@@ -282,17 +291,25 @@ extension Switchboard {
         case .swallow where front.request == .query:
             return ownQueryFailed(body, on: server, now: now, into: &actions)
         case .forward, .swallow, .answer, .duplicateName:
-            if front.statement != ExpectedReply.none, front.request != .parse,
-                ServerMessage.field(0x43, of: body)?.equals("26000") == true
-            {
-                // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when
-                // needed.
-                if servers[server].statements.isConfirmed(front.statement) {
-                    servers[server].statements.forget(front.statement)
-                    statements.letGo(front.statement)
-                }
-            }
+            noteFault(body, in: front.statement, front.request, on: server)
             return .relay
+        }
+    }
+
+    private mutating func noteFault(
+        _ body: ByteView, in statement: UInt32, _ request: Request, on server: ServerID
+    ) {
+        guard servers[server].statements.isConfirmed(statement), request != .parse,
+            let state = ServerMessage.field(0x43, of: body)
+        else { return }
+        if state.equals("26000") {
+            // Somebody dropped it behind our back (DISCARD in a function, say): it is prepared anew when
+            // needed.
+            servers[server].statements.forget(statement)
+            statements.letGo(statement)
+        } else if state.equals("0A000") {
+            // "cached plan must not change result type". Whatever else it may be, a copy too many is harmless.
+            statements.goStale(statement)
         }
     }
 
@@ -349,17 +366,21 @@ extension Switchboard {
     // MARK: Parameters
 
     private mutating func parameterChanged(_ body: ByteView, on server: ServerID) -> ReplyStep {
-        guard let (name, value) = ServerMessage.parameterStatus(body) else { return .broken }
-        let isForClient = servers[server].client != nil && !servers[server].awaitsParameters
-        if let index = parameters.reportedIndex(name) {
-            servers[server].parameters = parameters.replacing(
-                servers[server].parameters, at: index, with: value)
-            if isForClient, let client = servers[server].client {
-                clients[client].parameters = parameters.replacing(
-                    clients[client].parameters, at: index, with: value)
-            }
+        let client = servers[server].awaitsParameters ? nil : servers[server].client
+        guard follow(body, on: server, for: client) else { return .broken }
+        return client != nil ? .relay : .swallow
+    }
+
+    /// Notes what a ParameterStatus says of a server, and of the client it is for. `false`: it says nothing.
+    mutating func follow(_ body: ByteView, on server: ServerID, for client: ClientID?) -> Bool {
+        guard let (name, value) = ServerMessage.parameterStatus(body) else { return false }
+        guard let index = parameters.reportedIndex(name) else { return true }
+        servers[server].parameters = parameters.replacing(servers[server].parameters, at: index, with: value)
+        if let client {
+            clients[client].parameters = parameters.replacing(
+                clients[client].parameters, at: index, with: value)
         }
-        return isForClient ? .relay : .swallow
+        return true
     }
 
     // MARK: ReadyForQuery
@@ -396,7 +417,9 @@ extension Switchboard {
         if !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         if let client = servers[server].client, servers[server].status == .idle {
             // What the server made of the client's spelling is the client's value from now on.
-            if isLogged(.debug) { logCanonical(client, server, into: &actions) }
+            let changes = parameters.differences(
+                from: clients[client].parameters, to: servers[server].parameters)
+            reportCanonical(changes, to: client, into: &actions)
             parameters.hold(again: servers[server].parameters)
             parameters.letGo(clients[client].parameters)
             clients[client].parameters = servers[server].parameters
@@ -404,12 +427,13 @@ extension Switchboard {
         return .swallow
     }
 
-    private mutating func logCanonical(
-        _ client: ClientID, _ server: ServerID, into actions: inout ActionList
+    private mutating func reportCanonical(
+        _ changes: [(name: ByteString, old: ByteString, new: ByteString)], to client: ClientID,
+        into actions: inout ActionList
     ) {
-        let changes = parameters.differences(
-            from: clients[client].parameters, to: servers[server].parameters)
         for (name, old, new) in changes {
+            actions.send(to: .client(client)) { $0.parameterStatus(name, new) }
+            guard isLogged(.debug) else { continue }
             let line = ByteString("varcache_set_canonical: setting ").appending(name)
                 .appending(" to its canonical version ").appending(old).appending(" -> ").appending(new)
             log(.debug, client, line, into: &actions)
@@ -498,15 +522,36 @@ extension Switchboard {
             let kind = ServerMessageKind(rawValue: header.kind),
             kind == .noticeResponse || kind == .notificationResponse || kind == .parameterStatus
         {
+            let body = bytes.slice(
+                offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
             if kind == .parameterStatus {
-                let body = bytes.slice(
-                    offset + FrameHeader.byteCount, header.messageBytes - FrameHeader.byteCount)
                 guard case .relay = parameterChanged(body, on: server) else { return offset }
             }
-            actions.relay(offset: offset, count: header.messageBytes, to: .client(client))
+            if kind == .notificationResponse, isFromItself(body, server) {
+                notify(client, body, into: &actions)
+            } else {
+                actions.relay(offset: offset, count: header.messageBytes, to: .client(client))
+            }
             offset += header.messageBytes
         }
         return offset
+    }
+
+    /// Whether a NotificationResponse comes from the session it goes to. The client knows that session by
+    /// the process of its BackendKeyData, and leaves out what it sent itself by that number.
+    private func isFromItself(_ body: ByteView, _ server: ServerID) -> Bool {
+        body.uint32(at: 0) == servers[server].processID
+    }
+
+    /// The notification anew, from the client's own process.
+    private mutating func notify(_ client: ClientID, _ body: ByteView, into actions: inout ActionList) {
+        let processID = UInt32(truncatingIfNeeded: clients[client].key >> 32)
+        actions.send(to: .client(client)) {
+            $0.message(.notificationResponse) {
+                $0.append(uint32: processID)
+                $0.append(body.slice(4))
+            }
+        }
     }
 
     /// The server broke the protocol, or said something that only a broken one says. It is closed, whatever

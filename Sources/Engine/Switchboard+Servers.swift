@@ -34,10 +34,14 @@ extension Switchboard {
         for index in 0..<plan.openings {
             let isReserve = index >= plan.openings - plan.fromReserve
             guard makeRoomInLimits(for: pool, now: now, into: &actions) else { return }
+            let taken: ByteString = "taking connection from reserve_pool"
             if isReserve, let slot = pools[pool].waiting.first, let client = clients.id(at: slot) {
-                log(.warning, client, "taking connection from reserve_pool", into: &actions)
+                log(.warning, client, taken, into: &actions)
+                _ = open(for: pool, now: now, into: &actions)
+            } else if let server = open(for: pool, now: now, into: &actions), isReserve {
+                // Who waits for it is on another worker.
+                log(.warning, server, taken, into: &actions)
             }
-            _ = open(for: pool, now: now, into: &actions)
         }
     }
 
@@ -221,6 +225,7 @@ extension Switchboard {
         let entry = databases[pools[pool].database].entry
         let user = pools[pool].user
         if let password = entry.password, entry.user == users[user].name { return .secret(Secret(password)) }
+        if let typed = pools[pool].lookedUp, typed.isTyped { return .secret(typed) }
         guard let secret = users[user].secret else {
             guard let secret = pools[pool].lookedUp else { return .none }
             if secret.kind == .scram, let keys = pools[pool].lookedUpKeys { return .keys(keys) }

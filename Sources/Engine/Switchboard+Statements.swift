@@ -46,7 +46,7 @@ extension Switchboard {
             refuse(client, .tooManyStatements, now: now, into: &actions)
             return .gone
         }
-        let statement = statements.hold(definition)
+        let statement = statements.holdCurrent(definition)
         switch servers[server].statements.use(statement, segment: segment) {
         case .underWay(let other) where other != segment:
             statements.letGo(statement)

@@ -10,7 +10,9 @@ extension Switchboard {
     public mutating func suspend(for console: ClientID?, now: Instant, into actions: inout ActionList) {
         mode = .suspended
         suspendedAt = now
-        for client in clientIDs where clients[client].phase != .console {
+        suspensionCount &+= 1
+        broadcast(.suspend(suspensionCount), into: &actions)
+        for client in clientIDs where clients[client].phase != .console && !isProvingItself(client) {
             hold(client, .suspension, into: &actions)
         }
         for server in serverIDs where servers.contains(server) {
@@ -29,14 +31,45 @@ extension Switchboard {
 
     /// Everything is read again.
     mutating func liftSuspension(into actions: inout ActionList) {
+        answerSuspension(into: &actions)
         for client in clientIDs { unhold(client, .suspension, into: &actions) }
         for server in serverIDs { unhold(server, .suspension, into: &actions) }
+    }
+
+    /// At a mate: the keeper waits for this.
+    mutating func answerSuspension(into actions: inout ActionList) {
+        guard let number = unansweredSuspension else { return }
+        unansweredSuspension = nil
+        post(.flushed(number), to: .keeper, into: &actions)
+    }
+
+    /// A client in the middle of its login goes on with that: it is over soon, and cannot be handed over.
+    private func isProvingItself(_ client: ClientID) -> Bool {
+        clients[client].phase == .authenticating && clients[client].login?.lookup == nil
+    }
+
+    /// A login has come to its end.
+    mutating func holdIfSuspended(_ client: ClientID, into actions: inout ActionList) {
+        if mode == .suspended { hold(client, .suspension, into: &actions) }
     }
 
     /// Whether some link still has something to be written to it; the console's own do not count.
     var isFlushing: Bool {
         clientIDs.contains { clients[$0].isCongested && clients[$0].phase != .console }
             || serverIDs.contains { servers[$0].isCongested }
+    }
+
+    /// Whether logins are waited for that began before SUSPEND.
+    func awaitsLogins(now: Instant) -> Bool {
+        now < suspendedAt + Limits.suspendedLoginTime && clientIDs.contains { isProvingItself($0) }
+    }
+
+    /// SHOW FDS: the driver tells the rest. The answer is the driver's.
+    package mutating func handOver(to console: ClientID, into actions: inout ActionList) {
+        let withState = clients[console].knowsHeirlooms
+        let withSockets = mayHaveSockets(console)
+        if withSockets, mode == .suspended { handsOverWithState = withState }
+        actions.append(.handOver(console, withSockets: withSockets, withState: withState))
     }
 
     /// `suspend_timeout`: links that have not taken what was to be written to them are closed.

@@ -62,27 +62,19 @@ extension Switchboard {
     mutating func encryptionAnswered(
         _ bytes: ByteView, from server: ServerID, now: Instant, into actions: inout ActionList
     ) -> Int {
-        switch bytes[0] {
-        case UInt8(ascii: "S"):
-            guard bytes.count == 1 else {
-                giveUpTLS(server, "received unencrypted data after SSL response", now: now, into: &actions)
-                return bytes.count
-            }
+        let isYes = bytes[0] == UInt8(ascii: "S")
+        if !isYes, bytes[0] != UInt8(ascii: "N") {
+            giveUpTLS(server, "bad sslreq answer", now: now, into: &actions)
+        } else if bytes.count > 1 {
+            giveUpTLS(server, "received unencrypted data after SSL response", now: now, into: &actions)
+        } else if isYes {
             servers[server].phase = .shakingHands
             actions.startTLS(.server(server), host: certificateHost(of: server))
-        case UInt8(ascii: "N"):
-            guard bytes.count == 1 else {
-                giveUpTLS(server, "received unencrypted data after SSL response", now: now, into: &actions)
-                return bytes.count
-            }
+        } else if tlsForServers.demandsTLS || servers[server].victim != nil {
             // A cancel request does not go in the clear for a session that does not.
-            guard !tlsForServers.demandsTLS, servers[server].victim == nil else {
-                giveUpTLS(server, "server refused SSL", now: now, into: &actions)
-                return bytes.count
-            }
+            giveUpTLS(server, "server refused SSL", now: now, into: &actions)
+        } else {
             beginSession(server, now: now, into: &actions)
-        default:
-            giveUpTLS(server, "bad sslreq answer", now: now, into: &actions)
         }
         return bytes.count
     }

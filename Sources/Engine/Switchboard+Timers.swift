@@ -290,6 +290,7 @@ extension Switchboard {
     /// Looks after what no event announces: minimum sizes, and databases that only `*` knows and nobody uses.
     private mutating func keepUp(now: Instant, into actions: inout ActionList) {
         endFlushing(now: now, into: &actions)
+        if !isFlushing { answerSuspension(into: &actions) }
         for pool in poolIDs {
             keepUp(pool, now: now, into: &actions)
             dropIfUnused(pool, now: now, into: &actions)

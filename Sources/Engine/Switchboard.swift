@@ -60,6 +60,11 @@ public struct Switchboard: ~Copyable {
     public internal(set) var mode = OperatingMode.active
     /// When the last SUSPEND was given.
     var suspendedAt = Instant.zero
+    /// Sockets are being handed to another process, which is told all there is to tell, or only what
+    /// PgBouncer would; `nil` for not.
+    var handsOverWithState: Bool?
+    /// Statements of the process before, by the number in their names; held until all rows are in.
+    var inheritedStatements: [UInt32: UInt32] = [:]
     public internal(set) var shutdown = ShutdownMode.none
     /// The last action has been `.exit`.
     var isExiting = false
@@ -102,10 +107,19 @@ public struct Switchboard: ~Copyable {
     var guests = 0
     /// At the keeper: servers that mates have.
     var lentServers = 0
+    /// At the keeper: the last configuration and the last SUSPEND that mates were told of, and what each has
+    /// done of that, by worker. At a mate, the SUSPEND that is still to be answered.
+    var configurationEra: UInt64 = 0
+    var suspensionCount: UInt64 = 0
+    var appliedElsewhere: [UInt64]
+    var flushedElsewhere: [UInt64]
+    var unansweredSuspension: UInt64?
     /// At the keeper: what other workers have said of their last periods, since ours ended and before.
     var periodElsewhere = PoolCounters()
     var lastPeriodElsewhere = PoolCounters()
     var roomWanted: [RoomWanted] = []
+    /// At the keeper: where names lead since when, for servers that were on their way home then.
+    var movedHosts: [ByteString: (host: MovedHost, era: UInt64)] = [:]
     var roomTurn = 0
     var letterMessages: [LetterMessage] = []
     /// Processor time of this worker's thread, as the driver last noted it; when this period began; in the
@@ -115,6 +129,7 @@ public struct Switchboard: ~Copyable {
     var busyLastPeriod: UInt64 = 0
     public internal(set) var lettersSent: UInt64 = 0
     public internal(set) var lettersReceived: UInt64 = 0
+    public internal(set) var serversSent: UInt64 = 0
 
     /// For those who make several and need not know what it is.
     public typealias Instance = InstanceSecret
@@ -133,9 +148,7 @@ public struct Switchboard: ~Copyable {
         self.process = process
         self.crew = crew
         tlsForClients = snapshot.global.clientTLSSSLMode
-        // With several workers servers move between them, and what is encrypted cannot: `NotYet` lets only
-        // those modes through that permit the clear.
-        tlsForServers = crew.isAlone ? snapshot.global.serverTLSSSLMode : .disable
+        tlsForServers = snapshot.global.serverTLSSSLMode
         var entropy = entropy
         let seed = entropy.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         hashSeed = seed
@@ -145,7 +158,10 @@ public struct Switchboard: ~Copyable {
         userNames = ByteMap(seed: seed)
         parameters = ParameterTable(extra: snapshot.global.trackExtraParameters, seed: seed)
         statements = StatementTable(seed: seed, isShared: !crew.isAlone)
-        connectionsElsewhere = crew.isKeeper ? Array(repeating: 0, count: crew.count) : []
+        let mates = crew.isKeeper ? crew.count : 0
+        connectionsElsewhere = Array(repeating: 0, count: mates)
+        appliedElsewhere = Array(repeating: 0, count: mates)
+        flushedElsewhere = Array(repeating: 0, count: mates)
         statsPeriodStart = now
         adopt(snapshot, now: now)
         addConsole(now: now)

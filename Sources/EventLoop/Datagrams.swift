@@ -70,7 +70,16 @@ package enum ServiceManager {
         return ByteString("STATUS=" + parts.joined(separator: " \u{3bc}s") + "\n")
     }
 
-    package static func tell(_ state: ByteString) {
+    /// The variable that names a descriptor for all this, where another process passes it on: a service
+    /// manager listens to the process it has started, and to no child of it.
+    package static let wayOn: StaticString = "PGLIDO_NOTIFY_FD"
+
+    /// `directly`: by whoever passes things on.
+    package static func tell(_ state: ByteString, directly: Bool = false) {
+        if !directly, let wayOn = linux_environment(wayOn.cString).flatMap({ Int32(String(cString: $0)) }) {
+            state.withView { _ = Stream.send(wayOn, $0.base, $0.count) }
+            return
+        }
         guard let path = linux_environment("NOTIFY_SOCKET") else { return }
         guard let socket = Socket(result: linux_datagram_socket(path)) else { return }
         state.withView { _ = Stream.send(socket.descriptor, $0.base, $0.count) }

@@ -88,6 +88,13 @@ package struct Poller: ~Copyable {
         linux_epoll_change(epoll.descriptor, descriptor, interest.rawValue, word)
     }
 
+    /// Changes what is watched for, or begins to watch; 0 or a negated errno.
+    @discardableResult
+    package func watch(_ descriptor: Int32, _ interest: Interest, word: UInt64) -> Int {
+        let result = change(descriptor, interest, word: word)
+        return result == -Int(linux_not_found) ? add(descriptor, interest, word: word) : result
+    }
+
     /// Not needed before a descriptor is closed.
     package func remove(_ descriptor: Int32) { _ = linux_epoll_remove(epoll.descriptor, descriptor) }
 }

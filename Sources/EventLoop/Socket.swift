@@ -70,6 +70,12 @@ package func errorText(_ error: Int32) -> ByteString {
     }
 }
 
+extension StaticString {
+    package var cString: UnsafePointer<CChar> {
+        UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
+    }
+}
+
 extension ByteString {
     /// The bytes with a zero behind them; cut at a zero inside.
     package func withCString<R>(_ body: (UnsafePointer<CChar>) -> R) -> R {

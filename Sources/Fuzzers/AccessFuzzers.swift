@@ -7,7 +7,9 @@ enum AccessFiles {
         "local ", "host ", "hostssl ", "hostnossl ", "hostgssenc ", "all ", "sameuser ", "samerole ",
         "replication ",
         "samehost ", "samenet ", "trust", "reject", "password", "md5", "scram-sha-256", "peer", "cert",
-        "ldap",
+        "ldap ", "pam ", "ldapserver=a ", "ldapprefix=\"uid=\" ", "ldapbasedn=dc=x ",
+        "ldapurl=\"ldap://a/dc=x?uid?sub?(a=$username)\" ", "ldapbindpasswd=s ", "pamservice=p ", "%41", "?",
+        "h.d.e ", ".d.e ", ".E ",
         " map=m", " map=\"m\"", "10.0.0.0/8 ", "127.0.0.1/32 ", "::1/128 ", "::ffff:1.2.3.4 ", "255.0.0.0 ",
         "/33 ",
         "0.0.0.0/0 ", "fe80::/10 ", "@names ", "include part\n", "include_if_exists part\n",
@@ -77,8 +79,11 @@ enum AccessFiles {
             {
                 for isEncrypted in [false, true] {
                     func method(_ rules: AccessRules) -> AccessMethod? {
-                        rules.rule(for: user, database: database, from: place, isEncrypted: isEncrypted)?
-                            .method
+                        let decision = rules.decide(
+                            for: user, database: database, from: place, host: .name("h.d.e"),
+                            isEncrypted: isEncrypted)
+                        if case .rule(let rule) = decision { return rule.method }
+                        return nil
                     }
                     if method(rules) != method(commented) { return .finding("a comment changed a decision") }
                     if method(closed) != .reject { return .finding("a reject in front was not found") }

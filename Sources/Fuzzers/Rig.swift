@@ -316,6 +316,15 @@ final class Rig {
             case .startTLS: break
             case .stopListening: break
             case .reload(let client): reloads.append(client)
+            case .handOver(let client, _, let withState):
+                guard let number = numbers[.client(client)] else { return found("rows for a dead link") }
+                var answer = ByteBuffer(capacity: 1024)
+                FDRow.writeHeader(withState: withState, into: &answer)
+                for heirloom in board.heirlooms(withState: withState) {
+                    FDRow(.heirloom(heirloom), descriptor: 0).write(withState: withState, into: &answer)
+                }
+                FDRow.writeEnd(into: &answer)
+                links[number].sent += ByteString(answer.view).bytes
             case .exit: hasExited = true
             case .post, .part, .adopt: break  // there is one worker
             }
@@ -337,7 +346,7 @@ final class Rig {
         case .close(let link): return "close \(name(link))"
         case .drop(let link): return "drop \(name(link))"
         case .log(_, let range): return "log " + ByteString(list.scratch.view(range)).bytes.shown
-        case .startTLS, .stopListening, .reload, .exit, .post, .part, .adopt: return "\(action)"
+        case .startTLS, .stopListening, .reload, .handOver, .exit, .post, .part, .adopt: return "\(action)"
         }
     }
 }

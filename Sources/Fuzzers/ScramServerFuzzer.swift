@@ -53,6 +53,7 @@ enum ScramServer {
             model.hears(ByteString(written.view).bytes)
             if written.count > 2048 { return .finding("bounds: \(written.count) bytes written") }
             switch step {
+            case .typed: return .finding("a password for a judge, and there is none")
             case .accepted:
                 if expected != .accept { return .finding("accepted \(body.shown), the model: \(expected)") }
             case .rejected(let failure):
@@ -145,7 +146,7 @@ struct ScramModel {
     mutating func mayAccept(_ body: Bytes) -> Outcome {
         steps += 1
         switch method {
-        case .trust: return .reject
+        case .trust, .judged: return .reject
         case .plain:
             guard body == Array("pencil\0".utf8), kind < 3 else { return .reject }
             return .accept

@@ -1,4 +1,5 @@
 public import Auth
+public import Config
 public import Primitives
 
 /// A session with an application.
@@ -62,6 +63,8 @@ public struct ClientSession: ~Copyable {
     /// It counts as one of `max_client_conn`; only with several workers, where the keeper must be asked.
     public var isGuest = false
     public var consoleRights = ConsoleRights.stats
+    /// A console client that is the next process of ours, and can read the state of sessions.
+    public var knowsHeirlooms = false
     /// The socket's send queue holds bytes for this client.
     public var isCongested = false
     /// For `.cancelRequest`: the server whose query is being cancelled.
@@ -143,6 +146,12 @@ public struct UnnamedStatement: Sendable {
     }
 }
 
+/// Who is asked whether a password in clear text is right.
+public enum PasswordJudge: Equatable, Sendable {
+    case ldap(LDAPOptions)
+    case pam(service: ByteString)
+}
+
 /// What a client's login needs, gone once it is through.
 public final class ClientLogin {
     public var user: ByteString = ""
@@ -156,12 +165,22 @@ public final class ClientLogin {
     public var rule: ByteString?
     /// For `peer`: the map that translates the system's name.
     public var map: ByteString?
+    /// Who says whether its password is right.
+    public var judge: PasswordJudge?
+    /// What was found out of the host it comes from, for rules that name hosts.
+    public var host = HostName.notAsked
+    /// The helpers' job that it waits for.
+    public var job: UInt64?
     /// What auth_query says of the user is being waited for.
     public var lookup: LookupID?
     public var lookupSince = Instant.zero
     /// The lookup whose answer it is being held against.
     public var usedLookup: LookupID?
-    /// Its secret as auth_query told it.
+    /// That answer had been given to somebody else before: the secret may be another one by now.
+    public var isAnswerOld = false
+    /// It has failed against an old answer, and what it sent waits to be held against a new one.
+    public var isRepeated = false
+    /// Its secret as auth_query told it, or the password that it has typed and somebody has judged.
     public var lookedUp: Secret?
     /// The lookup said that there is no such user; the client is taken through the exchange all the same.
     public var isUnknown = false

@@ -10,15 +10,29 @@ public final class ClientStatements {
     /// Names one client may hold; more are refused with an error (hostile input X11).
     public static let limit = 65_536
 
-    private struct Entry {
-        var name: ByteString
-        var committed: UInt32
-        var pending: UInt32
-        var segment: UInt32
-        var changes: UInt32
+    /// A name. One without changes that means nothing is no name at all, but a free number.
+    public struct Entry: Equatable, Sendable {
+        public var name: ByteString
+        public var committed: UInt32
+        public var pending: UInt32
+        public var segment: UInt32
+        public var changes: UInt32
+
+        public init(
+            name: ByteString, committed: UInt32, pending: UInt32, segment: UInt32, changes: UInt32
+        ) {
+            self.name = name
+            self.committed = committed
+            self.pending = pending
+            self.segment = segment
+            self.changes = changes
+        }
+
+        var isFree: Bool { changes == 0 && committed == ExpectedReply.none }
     }
 
-    private var entries: [Entry] = []
+    /// By number.
+    public private(set) var entries: [Entry] = []
     private var free: [UInt32] = []
     private var numbers: ByteMap<UInt32>
 
@@ -31,6 +45,19 @@ public final class ClientStatements {
     }
 
     public init(seed: UInt64) { numbers = ByteMap(seed: seed) }
+
+    /// The same names with the same numbers, in another process.
+    public init(seed: UInt64, _ entries: [Entry]) {
+        numbers = ByteMap(seed: seed)
+        self.entries = entries
+        for (place, entry) in entries.enumerated() {
+            if entry.isFree {
+                free.append(UInt32(truncatingIfNeeded: place))
+            } else {
+                _ = entry.name.withView { numbers.set($0, to: UInt32(truncatingIfNeeded: place)) }
+            }
+        }
+    }
 
     public var count: Int { numbers.count }
 

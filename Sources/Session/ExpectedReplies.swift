@@ -75,6 +75,8 @@ public struct ExpectedReplies: ~Copyable {
     /// Extended requests were sent, and no Sync behind them yet: the server is in a transaction of their own,
     /// whatever it said last.
     public fileprivate(set) var isBatchOpen = false
+    /// The entry at the front stands for requests that nobody has told of (`untold`).
+    @usableFromInline var isUntold = false
     /// Syncs recorded so far; tells the segments of a pipeline apart.
     public private(set) var segment: UInt32 = 0
 
@@ -104,6 +106,7 @@ public struct ExpectedReplies: ~Copyable {
     /// Notes a request that has been sent, or whose answer is ours.
     public mutating func expect(_ reply: ExpectedReply) {
         if copyIn == .taking { return }
+        if isUntold, belongsToUntold(reply.request) { return }
         if skipsToSync {
             guard reply.request == .sync else { return }
             skipsToSync = false
@@ -120,6 +123,20 @@ public struct ExpectedReplies: ~Copyable {
             break
         }
         entries.append(reply)
+    }
+
+    /// A client that asks for something new while nothing was said has had everything before; one that only
+    /// goes on belongs to what was asked.
+    private mutating func belongsToUntold(_ request: Request) -> Bool {
+        switch request {
+        case .execute, .sync, .copyEnd:
+            return true
+        case .query, .functionCall, .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .close:
+            entries.removeAll()
+            frontHasResult = false
+            isUntold = false
+            return false
+        }
     }
 
     /// A CopyDone or CopyFail is being sent.
@@ -160,7 +177,10 @@ public struct ExpectedReplies: ~Copyable {
         completing { $0 == .describeStatement || $0 == .describePortal }
     }
 
-    public func parameterDescription() -> Verdict { part { $0 == .describeStatement } }
+    public func parameterDescription() -> Verdict {
+        if isUntold, let front = entries.first { return .part(front) }
+        return part { $0 == .describeStatement }
+    }
 
     /// DataRow, CopyOutResponse, and CopyData and CopyDone from the server.
     @inlinable
@@ -273,14 +293,20 @@ public struct ExpectedReplies: ~Copyable {
     }
 
     /// Whether something that ends a batch is still to be answered.
-    public var holdsEndOfBatch: Bool {
-        (0..<entries.count).contains {
-            switch entries[$0].request {
-            case .sync, .query, .functionCall: true
-            case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close,
-                .copyEnd:
-                false
-            }
+    public var holdsEndOfBatch: Bool { (0..<entries.count).contains { endsBatch($0) } }
+
+    /// How many times ReadyForQuery is still to come for the client.
+    public var batches: Int {
+        (0..<entries.count).reduce(0) {
+            $0 + (endsBatch($1) && entries[$1].disposition == .forward ? 1 : 0)
+        }
+    }
+
+    private func endsBatch(_ place: Int) -> Bool {
+        switch entries[place].request {
+        case .sync, .query, .functionCall: true
+        case .parse, .parseUnnamed, .bind, .describeStatement, .describePortal, .execute, .close, .copyEnd:
+            false
         }
     }
 
@@ -293,13 +319,59 @@ public struct ExpectedReplies: ~Copyable {
 
     @inline(__always)
     private mutating func completing(_ fits: (Request) -> Bool) -> Verdict {
-        guard let front = entries.first, fits(front.request) else { return .outOfStep }
+        guard let front = entries.first, fits(front.request) else {
+            if isUntold, let front = entries.first { return .part(front) }
+            return .outOfStep
+        }
+        isUntold = false
         frontHasResult = false
         return .completes(entries.removeFirst())
     }
 }
 
+/// A ledger as plain values, for another process to go on with.
+public struct LedgerStanding: Equatable, Sendable {
+    public var entries: [ExpectedReply] = []
+    public var frontHasResult = false
+    public var skipsToSync = false
+    public var copyIn = ExpectedReplies.CopyIn.none
+    public var isBatchOpen = false
+    public var segment: UInt32 = 0
+    public init() {}
+}
+
 extension ExpectedReplies {
+    public var standing: LedgerStanding {
+        var standing = LedgerStanding()
+        standing.entries = (0..<entries.count).map { entries[$0] }
+        standing.frontHasResult = frontHasResult
+        standing.skipsToSync = skipsToSync
+        standing.copyIn = copyIn
+        standing.isBatchOpen = isBatchOpen
+        standing.segment = segment
+        return standing
+    }
+
+    public init(_ standing: LedgerStanding) {
+        self.init()
+        for entry in standing.entries { entries.append(entry) }
+        frontHasResult = standing.frontHasResult
+        skipsToSync = standing.skipsToSync
+        copyIn = standing.copyIn
+        isBatchOpen = standing.isBatchOpen
+        segment = standing.segment
+    }
+
+    /// The ledger of a server whose client may or may not wait for something: nobody has told. What it says
+    /// up to its next ReadyForQuery is the client's.
+    public static var untold: ExpectedReplies {
+        var replies = ExpectedReplies()
+        replies.entries.append(ExpectedReply(.query))
+        replies.frontHasResult = true
+        replies.isUntold = true
+        return replies
+    }
+
     /// Everything still owed, for taking back what it was to change; nothing is owed after this.
     public mutating func takeAll() -> [ExpectedReply] {
         var all: [ExpectedReply] = []

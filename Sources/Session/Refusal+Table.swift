@@ -15,7 +15,8 @@ extension Refusal {
         .noDatabase("NAME"), .disabledDatabase("NAME"), .disabledAuthDatabase("NAME"), .noSuchUser,
         .noServerPassword, .noMethod,
         .rejectedByRule,
-        .certificateRejected, .peerRejected, .loginFailing("CAUSE"),
+        .certificateRejected, .peerRejected, .rejectedByLDAP, .rejectedByPAM, .noLDAPOptions,
+        .loginFailing("CAUSE"),
         // while logged in
         .unknownMessage, .queryWaitTimeout, .queuedQueryTimeout, .queryTimeout, .idleTransactionTimeout,
         .transactionTimeout, .clientIdleTimeout, .statementPooling, .serverCrashed, .serverClosed,

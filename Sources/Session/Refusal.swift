@@ -59,6 +59,9 @@ extension Refusal {
     public static let rejectedByRule = Refusal("login rejected")
     public static let certificateRejected = Refusal("certificate authentication failed")
     public static let peerRejected = Refusal("unix socket login rejected")
+    public static let rejectedByLDAP = Refusal("LDAP authentication failed")
+    public static let rejectedByPAM = Refusal("PAM authentication failed")
+    public static let noLDAPOptions = Refusal("auth_ldap_options is null")
     public static let options = Refusal(
         "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed")
     public static let maxClients = Refusal(

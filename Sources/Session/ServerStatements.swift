@@ -105,6 +105,16 @@ public struct ServerStatements: ~Copyable {
     /// Nothing about them is in doubt.
     public var isSettled: Bool { closing.isEmpty && entries.allSatisfy(\.confirmed) }
 
+    /// Every statement with whether it is confirmed and its segment, least recently used first.
+    public var standing: [(statement: UInt32, isConfirmed: Bool, segment: UInt32)] {
+        entries.sorted { $0.lastUse < $1.lastUse }.map { ($0.statement, $0.confirmed, $0.segment) }
+    }
+
+    /// Statements whose Close has not been answered yet, with its segment.
+    public var closingInOrder: [(statement: UInt32, segment: UInt32)] {
+        closing.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
     /// Every statement, least recently used first.
     public var inOrderOfUse: [UInt32] { entries.sorted { $0.lastUse < $1.lastUse }.map { $0.statement } }
 

@@ -13,6 +13,10 @@ public struct StatementTable: ~Copyable {
     private let isShared: Bool
     private var digests: [ByteString] = []
     private static var digestBytes: Int { 20 }
+    /// What is prepared in place of definitions that have gone stale.
+    private var successors: [ByteString: ByteString] = [:]
+    /// More are not remembered: then a stale statement is met once more.
+    private static var successorLimit: Int { 1024 }
 
     public init(seed: UInt64, isShared: Bool = false) {
         definitions = Interner(seed: seed)
@@ -36,6 +40,39 @@ public struct StatementTable: ~Copyable {
             serials[Int(number)] = lastSerial
             if isShared { name(definition, at: Int(number)) }
         }
+        return number
+    }
+
+    /// The statement that a Parse of this definition means now, held once more.
+    public mutating func holdCurrent(_ definition: ByteView) -> UInt32 {
+        if successors.isEmpty { return hold(definition) }
+        var current = ByteString(definition)
+        while let next = successors[current] { current = next }
+        return current.withView { hold($0) }
+    }
+
+    /// A server says that what this statement returns has changed since it was prepared. Those who have it
+    /// go on hearing that, as from a server of their own; a new Parse of the same text must not meet it. It
+    /// gets the text with one more space at its end, so that it is another statement with another name.
+    public mutating func goStale(_ statement: UInt32) {
+        guard statement < UnnamedStatement.tooLong else { return }
+        if successors.count >= Self.successorLimit { successors.removeAll() }
+        let definition = definitions.bytes(statement)
+        guard let end = definition.bytes.firstIndex(of: 0) else { return }
+        var bytes = Array(definition.bytes)
+        bytes.insert(0x20, at: end)
+        successors[definition] = ByteString(bytes)
+    }
+
+    /// The number in its name on the servers.
+    public func serial(_ statement: UInt32) -> UInt32 { serials[Int(statement)] }
+
+    /// A statement that a server has under this number already; held once more.
+    public mutating func hold(_ definition: ByteView, serial: UInt32) -> UInt32 {
+        let before = definitions.count
+        let number = hold(definition)
+        if definitions.count > before { serials[Int(number)] = serial }
+        lastSerial = max(lastSerial, serial)
         return number
     }
 

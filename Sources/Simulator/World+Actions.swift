@@ -43,6 +43,7 @@ extension World {
             case .startTLS(let link, _, _): preconditionFailure("TLS for \(link) in a world without it")
             case .stopListening: break
             case .reload(let client): followUps.append(.reload(client))
+            case .handOver(let client, _, _): answerWithoutRows(client, on: board)
             case .exit:
                 hasExited = true
                 checkExit(of: board)
@@ -52,6 +53,14 @@ extension World {
             case .adopt(let link): adopt(link, on: board)
             }
         }
+    }
+
+    /// There are no sockets here that could be told of.
+    private func answerWithoutRows(_ client: ClientID, on board: Board) {
+        var buffer = ByteBuffer(capacity: 64)
+        FDRow.writeHeader(withState: false, into: &buffer)
+        FDRow.writeEnd(into: &buffer)
+        put(buffer.view, on: .client(client), of: board, from: nil)
     }
 
     private func put(_ view: ByteView, on link: LinkID, of board: Board, from source: Cable?) {

@@ -10,8 +10,8 @@ extension World {
     /// what `Limits` says, the time letters take, and timers that are late.
     private var knowledgeDelay: UInt64 {
         if boards.count == 1 { return 100_000 }
-        let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairness.nanoseconds
-        return UInt64(periods) / 1000 + 4 * UInt64(knobs.longestLetter) + 4 * UInt64(knobs.lateTimers)
+        return UInt64(Limits.longestOvertaking.nanoseconds) / 1000 + 4 * UInt64(knobs.longestLetter)
+            + 4 * UInt64(knobs.lateTimers)
     }
 
     /// Where a client stands in line, if it does.

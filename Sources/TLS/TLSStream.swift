@@ -3,7 +3,10 @@ package import Primitives
 
 /// TLS on one connection, as one word: owned by hand, by the connection. It has no socket: encrypted bytes
 /// come and go through a `TLSExchange`, so whoever owns the socket reads and writes once per batch.
-package struct TLSStream {
+///
+/// `@unchecked Sendable`: it may go to another thread together with its socket, because between two calls it
+/// holds nothing of the exchange, and what it shares with other streams the library counts and locks.
+package struct TLSStream: @unchecked Sendable {
     private let ssl: OpaquePointer
 
     /// How a handshake stands.

@@ -2,7 +2,7 @@ import Config
 import Primitives
 
 /// Settings of our own.
-let ourSettings: Set = ["log_format", "workers"]
+let ourSettings: Set = ["io_uring", "log_format", "supervisor", "workers"]
 
 /// Every setting PgBouncer has on Linux, in the order of its `SHOW CONFIG`, with the default printed there.
 let pgbouncerDefaults: [(name: String, text: ByteString?)] = [

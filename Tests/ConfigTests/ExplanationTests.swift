@@ -55,6 +55,29 @@ import Testing
         #expect(!text.contains("hunter2"))
     }
 
+    /// Where a password comes from is told; what it is, or may be, is not.
+    @Test func sourcesOfPasswordsAreNamed() throws {
+        let entry = try DatabaseEntry(name: "d", "user=u password_command='/bin/get-token --key hunter2'")
+        #expect(entry.text == "user=u password_command='/bin/get-token ...'")
+        #expect(
+            try DatabaseEntry(name: "d", "password_command='PW=hunter2 get'").text
+                == "password_command='... ...'")
+        #expect(try DatabaseEntry(name: "d", "password_file=/run/token").text == "password_file=/run/token")
+        #expect(try UserEntry(name: "u", "password_command=get-token").text == "password_command=get-token")
+        #expect(try UserEntry(name: "u", "password_file=/run/token").text == "password_file=/run/token")
+        let file: ByteString = """
+            [databases]
+            app = host=a password_command='/bin/get-token --key hunter2'
+            [users]
+            joe = password_file=/run/joe
+            [pgbouncer]
+            """
+        let text = Explanation(Snapshot.examine(path: "p.ini", read: Files(["p.ini": file]).read)).text
+        #expect(text.contains("/bin/get-token ...") && text.contains("p.ini:2"))
+        #expect(text.contains("/run/joe") && text.contains("p.ini:4"))
+        #expect(!text.contains("hunter2"))
+    }
+
     @Test func entriesAreWrittenAsTheyAreRead() throws {
         let line: ByteString =
             "host=a,/tmp port=5433 dbname=x user=u auth_user=au auth_query='select ''q''' auth_dbname=ad "

@@ -17,9 +17,10 @@ import Testing
     @Test func onlyTheseNeedARestart() {
         #expect(
             GlobalSettings.rows.filter { !$0.isReloadable }.map(\.name) == [
-                "disable_pqexec", "job_name", "listen_addr", "listen_backlog", "listen_port", "pidfile",
+                "disable_pqexec", "io_uring", "job_name", "listen_addr", "listen_backlog", "listen_port",
+                "pidfile",
                 "pkt_buf",
-                "resolv_conf", "so_reuseport", "track_extra_parameters", "unix_socket_dir",
+                "resolv_conf", "so_reuseport", "supervisor", "track_extra_parameters", "unix_socket_dir",
                 "unix_socket_group",
                 "unix_socket_mode", "user", "workers",
             ])

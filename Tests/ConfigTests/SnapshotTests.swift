@@ -132,7 +132,6 @@ import Testing
                 == "invalid value \"x\" for parameter verbose: expected an integer from 0 to 10")
         #expect(
             complaint("listen_port", "1")?.hasPrefix("parameter listen_port cannot be changed now") == true)
-        #expect(complaint("auth_type", "pam")?.contains("not available yet") == true)
     }
 
     @Test func settingsOfTheStartStay() {

@@ -154,7 +154,7 @@ enum Expected {
             "SHOW WORKERS",
             [
                 "worker:23", "clients:23", "servers:23", "queue:23", "busy:23", "letters_sent:20",
-                "letters_received:20",
+                "letters_received:20", "servers_sent:20",
             ]
         ),
         (

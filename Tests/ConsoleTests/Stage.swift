@@ -19,6 +19,8 @@ final class Stage {
     private(set) var reloads: [ClientID?] = []
     private(set) var lines: [String] = []
     private(set) var isExiting = false
+    /// Answers to SHOW FDS that were asked for, and whether with sockets.
+    private(set) var handOvers: [Bool] = []
     private(set) var stoppedListening = false
     var now = Instant(nanoseconds: 1_000_000_000_000)
 
@@ -144,6 +146,7 @@ final class Stage {
             case .startTLS: break
             case .stopListening: stoppedListening = true
             case .reload(let client): reloads.append(client)
+            case .handOver(_, let withSockets, _): handOvers.append(withSockets)
             case .exit: isExiting = true
             case .post, .part, .adopt: break  // there is one worker
             }

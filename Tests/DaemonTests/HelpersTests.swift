@@ -18,6 +18,7 @@ import Testing
                     switch result {
                     case .keys(let keys): keys.clientKey.base64.lossyText
                     case .text(let text): text.lossyText
+                    case .allowed: "allowed"
                     case .failed(let why): "failed: " + why.lossyText
                     }
             }
@@ -28,6 +29,17 @@ import Testing
 
     private static func job(_ number: UInt64, _ job: SideJob) -> NumberedSideJob {
         NumberedSideJob(number: number, job: job)
+    }
+
+    /// Four programs hang; of those behind them, those that were taken back are not run.
+    @Test func whatIsTakenBackIsNotDone() throws {
+        let helpers = try #require(Helpers())
+        helpers.give((1...4).map { Self.job($0, .run("sleep 0.5", limit: .seconds(5))) })
+        helpers.give((5...8).map { Self.job($0, .run("echo done", limit: .seconds(5))) })
+        helpers.give([Self.job(5, .withdraw), Self.job(7, .withdraw), Self.job(99, .withdraw)])
+        #expect(Self.results(helpers, 6).keys.sorted() == [1, 2, 3, 4, 6, 8])
+        helpers.give([Self.job(9, .run("echo last", limit: .seconds(5)))])
+        #expect(Self.results(helpers, 1) == [9: "last\n"])
     }
 
     @Test func everyJob() throws {

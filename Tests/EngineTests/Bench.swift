@@ -57,6 +57,8 @@ final class Bench {
     private var kept: [LinkID: Bytes] = [:]
     private(set) var paused: Set<String> = []
     private var followUps: [LinkID] = []
+    /// The link whose row of SHOW FDS is being taken in.
+    private var arriving: (name: String, kept: Bytes)?
     /// What is still to come of the message that is being relayed to a client: its header's bytes so far,
     /// and the number of bytes behind it.
     private var relayed: [LinkID: (header: Bytes, rest: Int)] = [:]
@@ -234,6 +236,15 @@ final class Bench {
             case .systemUser(let user): "name of \(user)"
             case .run(let command, _): "run \(command.lossyText)"
             case .read(let path): "read \(path.lossyText)"
+            case .ldap(_, let user, let password):
+                "ldap \(user.lossyText) \(password.withView { ByteString($0) }.lossyText)"
+            case .pam(let service, let user, let password, let host):
+                """
+                pam \(service.lossyText) \(user.lossyText) \(password.withView { ByteString($0) }.lossyText) \
+                from \(host.lossyText)
+                """
+            case .hostName(let address): "host of \(address.host)"
+            case .withdraw: "withdraw"
             }
         }
     }
@@ -258,6 +269,41 @@ final class Bench {
     func tell(_ body: (inout Switchboard, Instant, inout ActionList) -> Void) -> [String] {
         event { body(&$0, now, &$1) }
         return actions()
+    }
+
+    /// Another process takes over: a bench with the same configuration, where everybody goes on under their
+    /// names. `state`: what becomes of what PgBouncer has no columns for.
+    func takenOver(withState: Bool = true) -> Bench {
+        let next = Bench(delivery, snapshot: board.snapshot, helpers: false)
+        next.now = now
+        next.board.names = board.names
+        let rows = board.heirlooms(withState: withState)
+        var servers: [LinkID: ServerID] = [:]
+        for row in rows where row.link == nil { next.take(row, nil, nil, []) }
+        for isServer in [true, false] {
+            for row in rows where row.link != nil && (row.task == .server) == isServer {
+                guard let link = row.link, let name = names[link] else { continue }
+                next.sent[name] = sent[name]
+                next.seen[name] = sent[name]?.count
+                let taken = next.take(row, row.partner.flatMap { servers[$0] }, name, kept[link] ?? [])
+                if case .server(let server) = taken { servers[link] = server }
+            }
+        }
+        next.event { $0.inheritedAll(now: next.now, into: &$1) }
+        _ = next.actions()
+        return next
+    }
+
+    /// One row alone.
+    func takeIn(_ row: Heirloom, as name: String) { take(row, nil, name, []) }
+
+    @discardableResult
+    private func take(_ row: Heirloom, _ partner: ServerID?, _ name: String?, _ kept: Bytes) -> LinkID? {
+        arriving = name.map { ($0, kept) }
+        var taken: LinkID?
+        event { taken = $0.inherit(row, partner: partner, now: now, into: &$1) }
+        arriving = nil
+        return taken
     }
 
     // MARK: What came of it
@@ -509,8 +555,23 @@ final class Bench {
                 told.append("startTLS \(names[link] ?? "?") '\(name)'\(isDirect ? " direct" : "")")
             case .stopListening(let scope): told.append("stopListening \(scope)")
             case .reload: told.append("reload")
+            case .handOver(_, let withSockets, let withState):
+                told.append("hand over\(withSockets ? " with sockets" : "")\(withState ? " and state" : "")")
             case .exit: told.append("exit")
-            case .post, .part, .adopt: told.append("a letter, though there is one worker")
+            case .adopt(let link):
+                guard let arriving else {
+                    told.append("adopted from nowhere")
+                    continue
+                }
+                know(link, as: arriving.name)
+                kept[link] = arriving.kept
+                if arriving.name.hasPrefix("S") {
+                    endpoints[arriving.name] = Endpoint(host: "", port: 0)
+                    opened = max(opened, Int(arriving.name.dropFirst()) ?? 0)
+                }
+                followUps.append(link)
+                self.arriving = nil
+            case .post, .part: told.append("a letter, though there is one worker")
             }
         }
     }

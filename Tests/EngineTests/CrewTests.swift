@@ -91,6 +91,94 @@ enum InstanceSecretMaker {
         #expect(world.lettersPosted < 150, "\(world.lettersPosted)")
     }
 
+    /// SUSPEND is answered when every worker stands still, and then nothing moves; RESUME loses nothing.
+    @Test(arguments: [2, 3, 8], [61, 62, 63] as [UInt64])
+    func suspendHoldsEveryWorker(workers: Int, seed: UInt64) throws {
+        var plan = CrewPlan(workers: workers, seed: seed)
+        plan.rounds = 80
+        plan.configure = { $0.defaultPoolSize = 6 }
+        let world = CrewWorld(plan)
+        world.pass(.milliseconds(25))
+        for _ in 0..<3 {
+            let before = world.served
+            let console = try #require(world.nodes[0].board.clientIDs.first)
+            world.tell(0) { $0.suspend(for: console, now: $1, into: &$2) }
+            #expect(world.nodes[0].board.takeConsoleNews().isEmpty)
+            world.pass(.milliseconds(2))
+            #expect(world.nodes[0].board.takeConsoleNews().map(\.wait) == [.suspend])
+            let during = world.served
+            world.pass(.milliseconds(400))
+            #expect(world.served == during)
+            #expect(world.nodes.allSatisfy { $0.board.mode == .suspended })
+            world.tell(0) { $0.resume(nil, now: $1, into: &$2) }
+            world.pass(.milliseconds(20))
+            #expect(world.served > during && during >= before)
+        }
+        world.run()
+        world.finish()
+        #expect(world.problems == [])
+    }
+
+    /// RELOAD is answered when the new configuration is in force everywhere.
+    @Test(arguments: [2, 8]) func reloadIsAnsweredWhenAllHaveIt(workers: Int) throws {
+        var plan = CrewPlan(workers: workers, seed: 71)
+        plan.rounds = 1_000_000
+        plan.letterMicroseconds = 5000
+        let world = CrewWorld(plan)
+        world.pass(.milliseconds(100))
+        for round in 1...20 {
+            let console = try #require(world.nodes[0].board.clientIDs.first)
+            var global = GlobalSettings()
+            global.authType = .trust
+            global.defaultPoolSize = round
+            let new = world.nodes[0].board.snapshot.with(global: global)
+            world.tell(0) { $0.reloaded(new, for: console, now: $1, into: &$2) }
+            var isAnswered = false
+            while !isAnswered {
+                let isEverywhere = world.nodes.allSatisfy {
+                    $0.board.snapshot.global.defaultPoolSize == round
+                }
+                isAnswered = world.nodes[0].board.takeConsoleNews().contains { $0.wait == .reload }
+                if isAnswered { #expect(isEverywhere) }
+                world.pass(.microseconds(100))
+                try #require(world.now < world.start + .seconds(60))
+            }
+        }
+    }
+
+    /// What only `*` knows is forgotten by all when nobody has used it for long, and made again for whoever asks.
+    @Test(arguments: [2, 3, 8]) func unusedDatabasesAreForgottenByAll(workers: Int) throws {
+        var plan = CrewPlan(workers: workers, seed: 81)
+        plan.isAutomatic = true
+        plan.databases = ["x", "y"]
+        plan.users = ["u", "v"]
+        plan.configure = {
+            $0.autodbIdleTimeout = .seconds(2)
+            $0.serverIdleTimeout = .seconds(1)
+        }
+        let world = CrewWorld(plan)
+        world.run()
+        func isKnown(_ name: ByteString) -> Bool { world.nodes[0].board.database(named: name) != nil }
+        func isKnownSomewhere(_ name: ByteString) -> Bool {
+            world.nodes.contains { $0.board.database(named: name) != nil }
+        }
+        // Clients that have nothing to say keep it.
+        world.pass(.seconds(6))
+        #expect(isKnown("x") && isKnown("y"))
+        for index in world.clients.indices where world.clients[index].database == "x" { world.hangUp(index) }
+        world.pass(.seconds(4))
+        #expect(!isKnownSomewhere("x") && isKnown("y"))
+        for index in world.clients.indices where world.clients[index].database == "x" {
+            world.comeAgain(index)
+        }
+        world.run()
+        world.finish()
+        #expect(world.problems == [])
+        world.pass(.seconds(4))
+        #expect(!isKnownSomewhere("x") && !isKnownSomewhere("y"))
+        #expect(world.nodes.allSatisfy { $0.board.pools.count == 1 })
+    }
+
     @Test(arguments: [2, 3]) func limitsOnClientsHoldOverAllWorkers(workers: Int) {
         var plan = CrewPlan(workers: workers, seed: 51)
         plan.users = ["u", "v"]

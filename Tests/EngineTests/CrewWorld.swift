@@ -14,6 +14,8 @@ struct CrewPlan {
     /// Queries each client makes.
     var rounds = 20
     var databases = ["db"]
+    /// The databases have no lines of their own: `*` covers them.
+    var isAutomatic = false
     var users = ["u"]
     /// Microseconds; each letter, answer or pause takes a random time up to this.
     var letterMicroseconds = 200
@@ -26,6 +28,8 @@ struct CrewPlan {
     /// Some requests use prepared statements.
     var prepares = true
     var configure: (inout GlobalSettings) -> Void = { _ in }
+    /// PostgreSQL says yes to TLS.
+    var encrypts: Bool { seed % 2 == 1 }
     /// Where a client goes; `nil` leaves it to the keeper.
     var place: ((Int) -> Int)?
 }
@@ -90,6 +94,7 @@ final class CrewWorld {
         case letter(from: Int, to: Int)
         case answer(Socket, Bytes)
         case reached(Socket, ServerID, Int)
+        case shookHands(Socket)
         case act(Int)
         case mishap
         case order
@@ -165,7 +170,12 @@ final class CrewWorld {
         }
         let secrets = Dictionary(
             uniqueKeysWithValues: plan.users.map { (ByteString($0), "secret" as ByteString) })
-        return Snapshot(global: global, databases: entries, secrets: secrets)
+        guard plan.isAutomatic else {
+            return Snapshot(global: global, databases: entries, secrets: secrets)
+        }
+        var star = DatabaseEntry(name: "*")
+        star.hosts = ["10.0.0.1"]
+        return Snapshot(global: global, databases: [], autoDatabase: star, secrets: secrets)
     }
 
     private func span(_ microseconds: Int) -> TimeSpan {
@@ -282,6 +292,11 @@ final class CrewWorld {
             event(worker) {
                 $0.serverOpened(server, remote: address, local: address, now: self.now, into: &$1)
             }
+        case .shookHands(let socket):
+            guard let (worker, link) = socket.owner else { return }
+            event(worker) {
+                $0.secured(link, Encryption(version: "TLSv1.3", cipher: "X"), now: self.now, into: &$1)
+            }
         case .act(let index): act(index)
         case .mishap: mishap()
         case .order: operate()
@@ -381,8 +396,11 @@ final class CrewWorld {
                     continue
                 }
                 lost(socket)
-            case .startTLS: complain("TLS with several workers")
+            case .startTLS(let link, _, _):
+                guard let socket = node.links[link] else { return complain("TLS on a dead link") }
+                add(.shookHands(socket), after: span(plan.loginMicroseconds))
             case .log, .stopListening, .reload: break
+            case .handOver: complain("a takeover with several workers")
             case .exit: exits += 1
             case .post(let index, let to):
                 post(letters[Int(index.place)], nil, from: worker, to: Int(to.index))
@@ -471,7 +489,12 @@ final class CrewWorld {
             guard server.input.count >= 4 else { return }
             let length = Int(server.input[0..<4].reduce(0 as UInt32) { $0 << 8 | UInt32($1) })
             guard server.input.count >= length else { return }
+            let packet = server.input[..<length]
             server.input.removeFirst(length)
+            if packet.elementsEqual([0, 0, 0, 8, 4, 0xD2, 0x16, 0x2F]) {
+                let answer = UInt8(ascii: plan.encrypts ? "S" : "N")
+                return add(.answer(socket, [answer]), after: span(plan.loginMicroseconds))
+            }
             server.isLoggedIn = true
             let report =
                 parameterStatus("server_version", "17.0") + parameterStatus("client_encoding", "UTF8")
@@ -651,7 +674,14 @@ final class CrewWorld {
         if !client.isDone { add(.act(index), after: span(20_000)) }
     }
 
-    private func hangUp(_ index: Int) {
+    /// A client that was done begins anew.
+    func comeAgain(_ index: Int) {
+        clients[index].isDone = false
+        clients[index].round = 0
+        add(.act(index), after: span(plan.thinkMicroseconds))
+    }
+
+    func hangUp(_ index: Int) {
         guard let socket = clients[index].socket, let (worker, link) = socket.owner else { return }
         nodes[worker].links[link] = nil
         lost(socket)
@@ -778,6 +808,14 @@ final class CrewWorld {
             for pool in node.board.poolIDs { here += node.board.pools[pool].lists.here }
         }
         if here != servers.count { complain("\(servers.count) servers are open and \(here) are known") }
+        for node in nodes {
+            for server in node.board.serverIDs
+            where node.board.servers[server].phase == .ready
+                && (node.board.servers[server].encryption != nil) != plan.encrypts
+            {
+                complain("a server has forgotten whether it is encrypted")
+            }
+        }
         for index in nodes.indices {
             event(index) { board, _ in
                 let sum = board.databaseIDs.reduce(0) { $0 + board.databases[$1].servers }
@@ -791,7 +829,7 @@ final class CrewWorld {
 
     /// How long the first client in line may be overtaken: what `Limits` says, and letters.
     var overtakingBound: TimeSpan {
-        let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairness.nanoseconds
+        let periods = 4 * Limits.lineReportPeriod.nanoseconds + Limits.fairnessAtMost.nanoseconds
         return TimeSpan(nanoseconds: periods + Int64(plan.letterMicroseconds) * 4000)
     }
 }

@@ -52,7 +52,7 @@ import Testing
                 host db u 11.0.0.0/8 password
                 host db u 12.0.0.0/8 md5
                 host db u 13.0.0.0/8 scram-sha-256
-                host db u 14.0.0.0/8 ldap
+                host db u 14.0.0.0/8 ldap ldapserver=a ldapprefix=b
                 """)
         func from(_ first: UInt64, _ user: String = "u") -> [String] {
             let address = SocketAddress(family: .ipv4, high: first << 56)
@@ -65,11 +65,10 @@ import Testing
         #expect(from(11) == ["R(···\\x3)"])
         #expect(from(12).first?.hasPrefix("R(···\\x5") == true)
         #expect(from(13) == ["R(···\\xaSCRAM-SHA-256)"])
-        #expect(from(14) == ["E(FATAL 08P01 bouncer config", "closed"])
+        #expect(from(14) == ["R(···\\x3)"])
         #expect(from(15) == ["E(FATAL 08P01 no authenticat", "closed"])
         #expect(from(16, "rejected") == ["E(FATAL 08P01 login rejected", "closed"])
         #expect(bench.log.contains { $0.contains("login rejected (hba line 1 of hba, method reject)") })
-        #expect(bench.log.contains { $0.contains("not available yet (hba line 6 of hba, method ldap)") })
     }
 
     @Test func aFailureIsLoggedWithItsLine() {
@@ -130,6 +129,102 @@ import Testing
         _ = bench.jobs()
         bench.end("B")
         bench.done(.text("u"))
+        bench.finish()
+    }
+
+    // MARK: Hosts by name
+
+    @Test func aRuleThatNamesAHostWaitsForItsName() {
+        let bench = Self.bench(hba: "host db u .example.com trust\nhost db u all reject\nhost db v all trust")
+        let place = SocketAddress(family: .ipv4, high: 10 << 56 | 5 << 32)
+        for (name, result) in [
+            ("A", SideResult.text("a.example.com")), ("B", .text("example.com")), ("C", .failed("no")),
+        ] {
+            bench.dial(name, from: place)
+            bench.say(name, startup([("user", "u"), ("database", "db")]))
+            #expect(bench.got(name) == [])
+            #expect(bench.jobs() == ["host of 10.0.0.5"])
+            bench.done(result)
+        }
+        bench.login("S1")
+        #expect(bench.got("A").last == "Z(I)")
+        for name in ["B", "C"] { #expect(bench.got(name) == ["E(FATAL 08P01 login rejected)", "closed"]) }
+        // Whom no such line can be for does not wait.
+        bench.dial("D", from: place)
+        bench.say("D", startup([("user", "x"), ("database", "db")]))
+        #expect(bench.got("D").last == "closed" && bench.jobs() == [])
+        bench.dial("E", from: place)
+        bench.say("E", startup([("user", "u"), ("database", "db")]))
+        #expect(bench.jobs() == ["host of 10.0.0.5"])
+        bench.end("E")
+        #expect(bench.jobs() == ["withdraw"])
+        bench.finish()
+    }
+
+    // MARK: Passwords that others judge
+
+    @Test(arguments: [
+        ("ldap ldapserver=a ldapprefix=b", "ldap u pass", "LDAP authentication failed"),
+        ("pam", "pam pgbouncer u pass from 10.0.0.5", "PAM authentication failed"),
+        ("pam pamservice=db", "pam db u pass from 10.0.0.5", "PAM authentication failed"),
+    ])
+    func othersJudge(_ method: String, _ job: String, _ failure: String) {
+        let bench = Self.bench(hba: "host db u all \(method)", userlist: "")
+        let place = SocketAddress(family: .ipv4, high: 10 << 56 | 5 << 32)
+        func ask(_ name: String) {
+            bench.dial(name, from: place)
+            bench.say(name, startup([("user", "u"), ("database", "db")]))
+            #expect(bench.got(name) == ["R(···\\x3)"])
+        }
+        for name in ["A", "B", "C"] {
+            ask(name)
+            bench.say(name, password("pass"))
+            #expect(bench.got(name) == [])
+            #expect(bench.jobs() == [job])
+        }
+        bench.done(.allowed)
+        bench.reach("S1")
+        bench.ignore("S1")
+        bench.say("S1", message("R", "···\u{3}"))
+        #expect(bench.got("S1") == ["p(pass)"])
+        bench.done(.failed("for a reason"))
+        #expect(bench.got("B") == ["E(FATAL 08P01 \(failure))", "closed"])
+        #expect(
+            bench.log.contains {
+                $0.contains("for a reason (hba line 1 of hba, method \(method.prefix { $0 != " " }))")
+            })
+        // Who goes away has its question taken back, and an answer that comes all the same finds nobody.
+        bench.end("C")
+        #expect(bench.jobs() == ["withdraw"])
+        bench.done(.allowed)
+        ask("D")
+        bench.say("D", password(""))
+        #expect(bench.got("D") == ["E(FATAL 08P01 empty password returned by client)", "closed"])
+        ask("E")
+        bench.say("E", message("p", Bytes(repeating: 0x41, count: 65_537)))
+        #expect(bench.got("E").last == "closed")
+        #expect(bench.jobs() == [])
+        bench.finish()
+    }
+
+    @Test func theTypedPasswordIsNoSecretOfAnotherKind() {
+        let bench = Self.bench(hba: "host all all all pam", userlist: "\"u\" \"stored\"\n")
+        let typed = "md5" + String(repeating: "0", count: 32)
+        bench.connect("A")
+        bench.say("A", password(typed))
+        _ = bench.jobs()
+        bench.done(.allowed)
+        bench.reach("S1")
+        bench.ignore("S1")
+        bench.say("S1", message("R", "···\u{3}"))
+        #expect(bench.got("S1") == ["p(\(typed))"])
+        bench.finish()
+    }
+
+    @Test func ldapWithoutOptions() {
+        let bench = Self.bench("auth_type = ldap")
+        bench.connect("A")
+        #expect(bench.got("A") == ["E(FATAL 08P01 auth_ldap_options is null)", "closed"])
         bench.finish()
     }
 

@@ -1,5 +1,6 @@
 import Auth
 import Config
+import Crypto
 import Primitives
 import Session
 import Testing
@@ -113,6 +114,82 @@ import Testing
         bench.say("B", password("new"))
         bench.login("S2")
         #expect(bench.got("B").last == "Z(I)")
+        bench.finish()
+    }
+
+    /// A login that fails by an answer that another one had been given is held against a new answer.
+    @Test(arguments: Delivery.allCases, [AuthType.plain, .md5])
+    func aRememberedSecretThatIsOldIsAskedForAgain(_ delivery: Delivery, _ type: AuthType) {
+        let bench = Self.bench(delivery) { $0.global.authType = type }
+        func answer(_ name: String, _ text: String) {
+            guard type == .md5 else {
+                bench.say(name, password(text))
+                return
+            }
+            let salt = ByteString(Bytes((bench.sent[name] ?? []).suffix(4)))
+            let inner =
+                ByteString(text).withView { word in ByteString("x").withView { MD5.hex(word, $0) } } ?? []
+            let outer = ByteString(inner).withView { inner in salt.withView { MD5.hex(inner, $0) } } ?? []
+            bench.say(name, message("p", Bytes("md5".utf8) + outer + [0]))
+        }
+        bench.connect("A", user: "x")
+        bench.login("S1")
+        bench.ignore("S1")
+        bench.say("S1", Self.found("x", "old"))
+        answer("A", "old")
+        bench.login("S2")
+        bench.ignore("S2")
+        // The password is changed, and right: one more round to the auth server, and it is in.
+        bench.connect("B", user: "x")
+        answer("B", "new")
+        #expect(bench.got("S1").map { $0.prefix(1) } == ["P", "B", "E", "S"])
+        bench.say("S1", Self.found("x", "new"))
+        #expect(bench.got("B").last == "Z(I)")
+        // A wrong one is asked about once, and fails.
+        bench.connect("C", user: "x")
+        answer("C", "wrong")
+        #expect(bench.got("S1").count == 4)
+        bench.say("S1", Self.found("x", "new"))
+        #expect(bench.got("C").suffix(2) == Self.failedLogin[...])
+        // The user may be gone meanwhile, or the server.
+        for (name, said) in [("D", Self.none), ("E", Self.rows([Self.x, nil]))] {
+            bench.connect("\(name)1", user: "x")
+            bench.say("S1", Self.found("x", "new"))
+            bench.ignore("S1")
+            bench.connect(name, user: "x")
+            answer(name, "wrong")
+            #expect(bench.got("S1").count == 4)
+            bench.say("S1", said)
+            #expect(bench.got(name).suffix(2) == Self.failedLogin[...])
+            bench.end("\(name)1")
+        }
+        bench.connect("F1", user: "x")
+        bench.say("S1", Self.found("x", "new"))
+        bench.connect("F", user: "x")
+        answer("F", "wrong")
+        bench.end("F")
+        bench.finish()
+    }
+
+    /// With SCRAM the salt of the old secret has been told; the next attempt is held against the new one.
+    @Test func scramCountsAtTheNextLogin() {
+        let bench = Self.bench { $0.global.authType = .scramSHA256 }
+        bench.connect("A", user: "x")
+        bench.login("S1")
+        bench.ignore("S1")
+        bench.say("S1", Self.found("x", "old"))
+        bench.connect("B", user: "x")
+        bench.say("B", message("p", Bytes("SCRAM-SHA-256\0\0\0\0\u{E}n,,n=,r=abcdef".utf8)))
+        let nonce = bench.got("B").last?.split(separator: "r=").last?.prefix { $0 != "," } ?? ""
+        #expect(nonce.hasPrefix("abcdef"))
+        bench.say(
+            "B",
+            message(
+                "p", Bytes("c=biws,r=\(nonce),p=".utf8) + Bytes(repeating: 0x41, count: 43) + Bytes("=".utf8))
+        )
+        #expect(bench.got("B").last == "closed" && bench.got("S1") == [])
+        bench.connect("C", user: "x")
+        #expect(bench.got("S1").count == 4)
         bench.finish()
     }
 

@@ -118,6 +118,15 @@ func failure(_ state: String, _ text: String, severity: String = "ERROR") -> Byt
 }
 func notice(_ text: String) -> Bytes { message("N", "SNOTICE·C00000·M\(text)··") }
 func notification(_ text: String) -> Bytes { message("A", "····\(text)··") }
+func notification(_ channel: String, from processID: UInt32) -> Bytes {
+    bytes {
+        $0.message(.notificationResponse) {
+            $0.append(uint32: processID)
+            $0.append(cString: ByteString(channel))
+            $0.append(cString: "")
+        }
+    }
+}
 let copyInResponse = message("G", "···")
 let copyOutResponse = message("H", "···")
 

@@ -18,7 +18,7 @@ import Testing
             "S1",
             complete("SET") + parameterStatus("DateStyle", "SQL, MDY") + notice("hm") + complete("SET")
                 + parameterStatus("application_name", "b's") + ready + result("1") + ready)
-        #expect(bench.got("B") == ["T", "D(··1)", "C(SELECT 1)", "Z(I)"])
+        #expect(bench.got("B") == ["S(DateStyle·SQL, MDY)", "T", "D(··1)", "C(SELECT 1)", "Z(I)"])
         // nothing more to set: the server's spelling is the client's
         bench.say("B", query("select 2"))
         #expect(bench.got("S1") == ["Q(select 2)"])

@@ -220,6 +220,22 @@ import Testing
         bench.finish()
     }
 
+    /// Applications leave out what they sent themselves by comparing with the process they believe to have.
+    @Test(arguments: Delivery.allCases)
+    func aNotificationOfItsOwnComesFromTheClientsProcess(_ delivery: Delivery) {
+        let bench = Bench.withServer(delivery) { $0.global.poolMode = .session }
+        let server = notification("x", from: 1)
+        let other = notification("y", from: 7)
+        bench.say("A", query("listen x"))
+        bench.say("S1", complete("LISTEN") + server + ready + other + server)
+        bench.say("A", query("notify x"))
+        bench.say("S1", server + complete("NOTIFY") + ready)
+        let own = notification("x", from: bench.key(of: "A").prefix(4).reduce(0) { $0 << 8 | UInt32($1) })
+        let all = complete("LISTEN") + own + ready + other + own + own + complete("NOTIFY") + ready
+        #expect(Bytes(bench.sent["A"]?.suffix(all.count) ?? []) == all)
+        bench.finish()
+    }
+
     @Test func aCancelThatTimesOutLeavesNoUsableServer() {
         let bench = Bench.withServer()
         bench.say("A", query("select pg_sleep(1)"))

@@ -40,6 +40,32 @@ import Testing
         bench.finish()
     }
 
+    /// A driver that hears "cached plan must not change result type" prepares the same text again, and must
+    /// not meet the same stale statement.
+    @Test(arguments: Delivery.allCases)
+    func aStaleStatementIsNotSharedWithNewcomers(_ delivery: Delivery) {
+        let bench = prepared(delivery)
+        bench.say("A", bind("x") + execute + sync)
+        bench.say("S1", failure("0A000", "cached plan must not change result type") + ready)
+        bench.ignore("A", "S1")
+        bench.say("A", closeStatement("x") + parse("x", "select 1") + sync)
+        #expect(bench.got("S1") == ["P(PGBOUNCER_2·select 1 )", "S"])
+        bench.say("S1", parseComplete + ready)
+        #expect(bench.got("A") == ["3", "1", "Z(I)"])
+        // Another client shares the new one,
+        bench.connect("B")
+        bench.ignore("B")
+        bench.say("B", parse("y", "select 1") + bind("y") + execute + sync)
+        #expect(bench.got("S1") == ["B(·PGBOUNCER_2)", "E", "S"])
+        bench.say("S1", failure("0A000", "cached plan must not change result type") + ready)
+        // which may go stale in its turn.
+        bench.ignore("B", "S1")
+        bench.say("B", parse("z", "select 1") + sync)
+        #expect(bench.got("S1") == ["P(PGBOUNCER_3·select 1  )", "S"])
+        bench.say("S1", parseComplete + ready)
+        bench.finish()
+    }
+
     @Test(arguments: Delivery.allCases)
     func aStatementFollowsItsClientToAnotherServer(_ delivery: Delivery) {
         let bench = prepared(delivery)

@@ -1,5 +1,6 @@
 """What the tests need from the machine: a user that is not root, free ports, folders, PostgreSQL's programs."""
 
+import contextlib
 import glob
 import os
 import pwd
@@ -29,6 +30,19 @@ def as_owner():
         return {}
     entry = pwd.getpwnam(owner_name())
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def being_owner():
+    """What is done meanwhile (a connect to a Unix socket, say) is done as the user of the daemons."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(pwd.getpwnam(owner_name()).pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def give_to_owner(path):

@@ -5,17 +5,17 @@ import socket
 import struct
 import threading
 
-A, SOA, AAAA = 1, 6, 28
+A, SOA, PTR, AAAA = 1, 6, 12, 28
 
 
 class NameServer:
-    """Answers A, AAAA and SOA; `hosts` maps names to lists of addresses.
+    """Answers A, AAAA, PTR and SOA; `hosts` maps names to lists of addresses, `pointers` names of addresses to names.
 
     The resolver asks port 53 and no other, so it listens there, on a loopback address of its own.
     """
 
     def __init__(self, zone="pool.test"):
-        self.zone, self.serial, self.hosts, self.asked = zone, 1, {}, []
+        self.zone, self.serial, self.hosts, self.asked, self.pointers = zone, 1, {}, [], {}
         self.silent = False
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.address = f"127.53.{random.randrange(256)}.{random.randrange(1, 255)}"
@@ -61,7 +61,9 @@ class NameServer:
         if kind == SOA and name == self.zone:
             numbers = struct.pack("!5I", self.serial, 60, 60, 60, 60)
             records.append(self._name("ns." + self.zone) + self._name("admin." + self.zone) + numbers)
-        known = name in self.hosts or name == self.zone
+        known = name in self.hosts or name == self.zone or name in self.pointers
+        if kind == PTR and name in self.pointers:
+            records.append(self._name(self.pointers[name]))
         for address in self.hosts.get(name, []):
             family, wanted = (socket.AF_INET6, AAAA) if ":" in address else (socket.AF_INET, A)
             if kind == wanted:

@@ -59,6 +59,10 @@ class Pooler:
             "pidfile": self.folder / "pooler.pid",
             # So that every test can be run with several threads, too.
             "workers": os.environ.get("PGLIDO_WORKERS"),
+            # And with a supervisor.
+            "supervisor": os.environ.get("PGLIDO_SUPERVISED"),
+            # And with or without io_uring.
+            "io_uring": os.environ.get("PGLIDO_IO_URING"),
             "ignore_startup_parameters": "extra_float_digits",
             "server_login_retry": 1,
             **(settings or {}),
@@ -101,6 +105,7 @@ class Pooler:
         """Write a file that the pooler may read."""
         path = Path(path)
         path.write_text(text)
+        path.chmod(0o640)
         give_to_owner(path)
 
     def start(self, *arguments, wait=True):
@@ -121,6 +126,15 @@ class Pooler:
                 start_new_session=True, **{**as_owner(), **options},
             )
         return self.process
+
+    def take_over(self, *arguments):
+        """Start a new process with -R, and wait until the old one has ended and the new one answers."""
+        self.write_files()
+        old, before = self.process, self.log.count("process up")
+        self.launch("-q", "-R", *arguments, self.ini)
+        assert old.wait(30) == 0, f"the old process failed: {self.stderr} {self.log}"
+        eventually(lambda: self.log.count("process up") > before, "the new process is up")
+        self.wait_ready()
 
     def wait_ready(self):
         """Wait for the listener; fail with the log when the process ends first."""

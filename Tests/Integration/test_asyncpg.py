@@ -134,3 +134,27 @@ def test_pool_of_asyncpg(make_pooler):
             assert await asyncio.gather(*(pool.fetchval("select $1::int", i) for i in range(40))) == list(range(40))
 
     run(work())
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_table_changes_under_cached_statements(make_pooler, mode, database):
+    """The driver hears that its statement is stale, prepares it anew, and gets the new columns."""
+    pooler = make_pooler(pool_mode=mode, default_pool_size=2)
+
+    async def work():
+        one, other = await connect(pooler), await connect(pooler)
+        await one.execute("drop table if exists changing; create table changing as select 1 as a, 2 as b")
+        try:
+            for kind, value in (("text", "2"), ("bigint", 2), ("text", "2")):
+                for connection in (one, other):
+                    await connection.fetchrow("select * from changing")
+                await one.execute(f"alter table changing alter b type {kind} using b::{kind}")
+                for connection in (one, other, one):
+                    assert tuple(await connection.fetchrow("select * from changing")) == (1, value)
+        finally:
+            await one.execute("drop table changing")
+            for connection in (one, other):
+                await connection.close()
+
+    run(work())

@@ -88,10 +88,29 @@ def test_a_forced_user_and_the_console(asking, backend):
         pooler.connect("pgbouncer", "lookup_other", "pass")
 
 
-def test_a_new_password_counts_at_the_next_login_but_one(asking, cluster):
-    """A login that fails against a remembered secret ends it; the next one is held against the new secret."""
+@pytest.mark.parametrize("auth_type, kind", [("plain", "scram-sha-256"), ("plain", "md5"), ("md5", "md5")])
+def test_a_new_password_counts_at_once(asking, cluster, auth_type, kind):
+    """A login that fails against a remembered secret is held against a new one before it is refused."""
+    pooler = asking(auth_type)
+
+    def change(password):
+        cluster.execute("template1", f"set password_encryption = '{kind}'; "
+                        f"alter role lookup_rotating password '{password}'")
+
+    change("first")
+    pooler.connect(user="lookup_rotating", password="first").close()
+    for number in range(5):
+        change(f"next {number}")
+        pooler.connect(user="lookup_rotating", password=f"next {number}").close()
+        with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+            pooler.connect(user="lookup_rotating", password="first")
+
+
+def test_a_new_password_counts_at_the_next_scram_login_but_one(asking, cluster):
+    """A SCRAM login cannot be repeated: it fails, and the next one is held against the new secret."""
     pooler = asking()
-    cluster.execute("template1", "alter role lookup_rotating password 'first'")
+    cluster.execute("template1", "set password_encryption = 'scram-sha-256'; "
+                    "alter role lookup_rotating password 'first'")
     pooler.connect(user="lookup_rotating", password="first").close()
     cluster.execute("template1", "alter role lookup_rotating password 'second'")
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):

@@ -8,7 +8,7 @@ import pytest
 from nameserver import SOA, NameServer
 from pooler import ask
 from waiting import eventually
-from wire import kinds, startup
+from wire import Refused, kinds, startup
 
 pytestmark = [
     pytest.mark.recent, pytest.mark.skipif(os.geteuid() != 0, reason="only root may listen on port 53"),
@@ -187,3 +187,90 @@ def test_zone_checks_at_run_time(make, names):
     with pytest.raises(AssertionError):
         eventually(lambda: names.count("pool.test", SOA) > count + 1, "no further look", 1)
     assert pooler.admin("SHOW DNS_ZONES") == []
+
+
+# Hosts in an HBA file
+
+
+def reverse(address):
+    """The name under which the DNS has the name of an address."""
+    return ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+
+
+@pytest.fixture
+def ruled(make, names):
+    """Factory: a pooler with this HBA file. 127.0.8.1 is good.pool.test, 127.0.8.2 claims to be, 127.0.8.3 has no name."""
+    names.hosts["good.pool.test"] = ["127.0.8.9", "127.0.8.1"]
+    names.pointers[reverse("127.0.8.1")] = "Good.Pool.test"
+    names.pointers[reverse("127.0.8.2")] = "good.pool.test"
+    names.pointers[reverse("127.0.8.4")] = "lost.pool.test"
+
+    def start(hba, **settings):
+        pooler = make("127.0.0.1", auth_type="trust", **settings)
+        pooler.write(pooler.folder / "hba", "host pgbouncer all 127.0.0.1/32 trust\nlocal all all trust\n" + hba)
+        pooler.settings.update(auth_type="hba", auth_hba_file=pooler.folder / "hba", listen_addr="127.0.0.1")
+        pooler.write_files()
+        pooler.admin("RELOAD")
+        return pooler
+
+    return start
+
+
+def comes_in(pooler, source, user="trusty"):
+    """Whether a login from this address gets in; the error otherwise."""
+    wire = pooler.bare_wire(source=source)
+    try:
+        wire.login(user)
+        return wire.value("select 1") == "1"
+    except Refused as refusal:
+        return str(refusal)
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("wanted", ["good.pool.test", "GOOD.pool.TEST", ".pool.test", ".test"])
+def test_a_host_by_name(ruled, names, wanted):
+    """The name of the address counts if that name has the address; what others claim does not."""
+    pooler = ruled(f"host app all {wanted} trust\n", dns_max_ttl=60, dns_nxdomain_ttl=60)
+    assert comes_in(pooler, "127.0.8.1") is True
+    for source in ("127.0.8.2", "127.0.8.3", "127.0.8.4"):
+        assert comes_in(pooler, source) == "no authentication method is found"
+    assert "the address has no name, or the name has other addresses" in pooler.log
+    asked = len(names.asked)
+    assert comes_in(pooler, "127.0.8.1") is True and comes_in(pooler, "127.0.8.2") is not True
+    assert len(names.asked) == asked, "answers are kept for a while"
+    assert hosts(pooler) == {}, "names of clients are no names of servers"
+
+
+@pytest.mark.ours
+def test_other_names_do_not_fit(ruled):
+    """A host of another name, a domain that only ends alike, the domain itself."""
+    pooler = ruled("host app all ood.pool.test trust\nhost app all .ol.test trust\nhost app all .good.pool.test trust\n")
+    assert comes_in(pooler, "127.0.8.1") == "no authentication method is found"
+    assert "host=Good.Pool.test" in pooler.log or "host=good.pool.test" in pooler.log
+
+
+@pytest.mark.ours
+def test_only_those_who_need_the_dns_wait_for_it(ruled, names):
+    """While the name server is silent, others come in by lines above and below; the console answers."""
+    pooler = ruled(
+        "host app boss all trust\nhost app trusty good.pool.test reject\nhost app trusty,other all trust\n",
+        client_login_timeout=30)
+    names.silent = True
+    waiting = pooler.bare_wire(source="127.0.8.1")
+    waiting.send(startup("trusty", "app"))
+    begin = time.monotonic()
+    assert comes_in(pooler, "127.0.8.1", "boss") is True and comes_in(pooler, "127.0.8.1", "other") is True
+    assert pooler.admin("SHOW VERSION") and time.monotonic() - begin < 2
+    # As PostgreSQL has it: without a name the line does not fit, and the next one decides.
+    assert kinds(waiting.read_until()).endswith("Z")
+    assert time.monotonic() - begin < 20 and "DNS lookup failed: 127.0.8.1: no answer in time" in pooler.log
+
+
+@pytest.mark.ours
+def test_a_login_that_gives_up_waiting_for_the_dns(ruled, names):
+    """client_login_timeout counts; the answer that comes later finds nobody."""
+    pooler = ruled("host app trusty good.pool.test trust\n", client_login_timeout=0.5)
+    names.silent = True
+    assert comes_in(pooler, "127.0.8.1") == "client_login_timeout"
+    time.sleep(3)  # until the resolver gives up
+    assert pooler.admin("SHOW VERSION")

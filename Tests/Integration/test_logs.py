@@ -9,10 +9,10 @@ import socket
 
 import pytest
 
-from machine import give_to_owner, owner_name
+from machine import PORTS, give_to_owner, owner_name
 from pooler import ConsoleError
 from waiting import eventually
-from wire import Refused, Wire
+from wire import Refused, Wire, errors, query, startup
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \S+ \[(\d+)\] (FATAL|ERROR|WARNING|LOG|DEBUG|NOISE) (.+)")
 LINK = re.compile(r"[CS]-0x[0-9a-f]+: [^/]+/[^@]+@\S+ .+")
@@ -215,3 +215,54 @@ def test_syslog(syslog):
     pooler.wire().query("select 1")
     with pytest.raises(TimeoutError):
         listener.recv(4096)
+
+
+def test_what_stands_in_the_way_of_a_server(make_pooler, backend):
+    """Every address that cannot be reached is told with its reason."""
+    closed = PORTS.free()
+    pooler = make_pooler(databases={
+        "app": backend, "tcp": f"host=127.0.0.1 port={closed}", "unix": f"host=/nowhere port={closed}",
+    })
+    for name in ("tcp", "unix"):
+        wire = pooler.bare_wire()
+        wire.send(startup("trusty", name))
+    said = "WARNING sbuf_connect failed to connect to "
+    eventually(lambda: f"{said}127.0.0.1:{closed}: Connection refused" in pooler.log, "TCP is told")
+    eventually(lambda: f"{said}unix:{closed}: No such file or directory" in pooler.log, "the Unix socket is told")
+
+
+@pytest.mark.parametrize(("requests", "reason"), [
+    (["select pg_sleep(5)"], "client disconnected with query in progress"),
+    (["select pg_sleep(5)", "select 1"], "client disconnected with queries in progress"),
+])
+def test_what_a_client_leaves_behind(pooler, requests, reason):
+    """A server is closed with the reason: one query, or several."""
+    wire = pooler.wire()
+    wire.send(*map(query, requests))
+    eventually(lambda: pooler.pool()["sv_active"] == 1, "it runs")
+    wire.close()
+    eventually(lambda: f"closing because: {reason} (age=" in pooler.log, "the reason is told")
+
+
+def test_a_removed_database_is_told(make_pooler, backend):
+    """A database that a RELOAD takes away."""
+    pooler = make_pooler(databases={"app": backend, "gone": backend})
+    wire = pooler.wire(database="gone")
+    del pooler.databases["gone"]
+    pooler.write_files()
+    pooler.admin("RELOAD")
+    text = "WARNING dropping database 'gone' as it does not exist anymore or inactive auto-database"
+    eventually(lambda: text in pooler.log, "it is told")
+    assert errors(wire.read_all())[0]["M"] == "database removed"
+    pooler.admin("RELOAD")
+    assert pooler.log.count(text) == 1
+
+
+def test_a_port_that_postgresql_has_locked(make_pooler):
+    """PostgreSQL's lock beside the socket means that the name is taken, even when nobody listens."""
+    pooler = make_pooler(start=False)
+    lock = pooler.folder / f".s.PGSQL.{pooler.port}.lock"
+    pooler.write(lock, "1\n")
+    pooler.start(wait=False)
+    assert pooler.wait_end() == 1
+    assert f"FATAL unix port {pooler.port} is in use" in pooler.log + pooler.stderr

@@ -51,6 +51,39 @@ def test_login_reports_the_values(lone):
     assert wire.parameters["server_version"]
 
 
+@pytest.mark.ours
+@pytest.mark.parametrize("spelling", ["utf-8", "utf8", "UTF_8", "unicode"])
+def test_login_reports_the_encodings_own_name(lone, database, spelling):
+    """A client that asks for utf-8 hears of UTF8, as from PostgreSQL."""
+    direct, pooled = Wire(database.port), lone.bare_wire()
+    direct.login(database=database.name, client_encoding=spelling)
+    pooled.login(client_encoding=spelling)
+    assert pooled.parameters["client_encoding"] == direct.parameters["client_encoding"] == "UTF8"
+    direct.close()
+
+
+@pytest.mark.ours
+def test_the_servers_spelling_reaches_the_client(lone):
+    """What the server makes of a value is reported before the first answer, once."""
+    wire = lone.bare_wire()
+    wire.login(DateStyle="german")
+    for expected in ([b"DateStyle\0German, DMY\0"], []):
+        assert [m.body for m in wire.query("select 1") if m.kind == "S"] == expected
+
+
+@pytest.mark.ours
+def test_a_notification_of_ones_own_is_known_by_its_process(make_pooler):
+    """The process of a notification is the one of BackendKeyData, so that an application can leave out its own."""
+    session = make_pooler(pool_mode="session")
+    wire, other = session.wire(), session.wire()
+    wire.query("listen own")
+    told = [m for m in wire.query("notify own") if m.kind == "A"]
+    assert [m.body[:4] for m in told] == [wire.key[:4]]
+    other.query("notify own")
+    told = [m for m in wire.query("select 1") if m.kind == "A"]
+    assert len(told) == 1 and told[0].body[:4] != wire.key[:4]
+
+
 def test_application_name_in_pg_stat_activity(lone, database):
     """The server shows the name of the client it serves now."""
     for name in ("first", "second"):

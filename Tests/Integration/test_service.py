@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -67,9 +68,10 @@ def test_status(manager):
     assert re.match(r"STATUS=stats: \d+ xacts/s, .*, xact \d+ μs, query \d+ μs, wait \d+ μs", state)
 
 
-def test_passed_sockets(make_pooler):
+@pytest.mark.parametrize("supervisor", [None, 1])
+def test_passed_sockets(make_pooler, supervisor):
     """Sockets of the manager are used instead of those of the file."""
-    pooler = make_pooler(start=False)
+    pooler = make_pooler(start=False, supervisor=supervisor)
     pooler.write_files()
     tcp = socket.create_server(("127.0.0.1", 0))
     local = socket.socket(socket.AF_UNIX)
@@ -81,11 +83,17 @@ def test_passed_sockets(make_pooler):
     # The descriptors have to be 3 and 4, and LISTEN_PID the process's own number.
     program, pooler.binary = str(pooler.binary), "/usr/bin/python3"
     line = (
-        f"import os; os.dup2({tcp.fileno()}, 100); os.dup2({local.fileno()}, 101); os.dup2(100, 3); os.dup2(101, 4); "
+        f"import fcntl, os; a, b = (fcntl.fcntl(n, fcntl.F_DUPFD, 300) for n in ({tcp.fileno()}, {local.fileno()})); "
+        "os.dup2(a, 3); os.dup2(b, 4); "
         "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2'); "
         f"os.execv({program!r}, ['pglido', '-q', {str(pooler.ini)!r}])")
     pooler.launch("-c", line, pass_fds=[tcp.fileno(), local.fileno()])
     eventually(lambda: "process up" in pooler.log, "it is up")
+    if supervisor:
+        (pid,) = Path(f"/proc/{pooler.process.pid}/task/{pooler.process.pid}/children").read_text().split()
+        with Wire(tcp.getsockname()[1]) as wire:
+            wire.login()
+        os.kill(int(pid), signal.SIGKILL)
     for port, host in ((tcp.getsockname()[1], "127.0.0.1"), (7777, str(pooler.folder))):
         with Wire(port, host) as wire:
             wire.login()

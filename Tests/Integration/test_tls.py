@@ -596,3 +596,78 @@ def test_two_roads_to_psql(encrypted, authority):
          str(authority.certificate), "-verify_return_error", "-brief"],
         input="", capture_output=True, text=True, check=True)
     assert "Verification: OK" in shown.stderr
+
+
+# Several workers
+
+
+@pytest.fixture(params=[2, 4])
+def crew(request, encrypted, postgres, authority):
+    """Factory: a pooler with several workers, encrypted on both sides."""
+
+    def make(**more):
+        return encrypted(
+            databases={"app": f"host=127.0.0.1 port={postgres.port} dbname=postgres"}, workers=request.param,
+            **{"server_tls_sslmode": "verify-full",
+               "server_tls_ca_file": authority.certificate, **more})
+
+    return make
+
+
+def test_encrypted_servers_move(crew, postgres):
+    """One server for clients of all workers: its encryption, statements and settings go with it."""
+    pooler = crew(default_pool_size=1)
+    connections = [pooler.connect() for _ in range(8)]
+    for number, connection in enumerate(connections):
+        connection.execute(f"set application_name = 'client {number}'")
+    seen = set()
+    for turn in range(25):
+        for number, connection in enumerate(connections):
+            *found, encrypted, server = connection.execute(
+                "select %s::int, current_setting('application_name'), ssl, pid from pg_stat_ssl "
+                "where pid = pg_backend_pid()", [turn], prepare=True).fetchone()
+            assert found == [turn, f"client {number}"] and encrypted
+            seen.add(server)
+        # More than one record, and answers that the kernel does not take at once.
+        assert len(connections[turn % 8].execute("select repeat('x', 3000000)").fetchone()[0]) == 3000000
+    assert len(seen) == 1
+    (server,) = ask(pooler, "show servers")
+    assert server["tls"].startswith("TLS")
+    assert sum(int(row["letters_sent"]) for row in ask(pooler, "show workers")) > 25
+    for connection in connections:
+        with ThreadPoolExecutor() as threads:
+            running = threads.submit(connection.execute, "select pg_sleep(30)")
+            eventually(lambda: postgres.rows(
+                "postgres", "select 1 from pg_stat_activity where state = 'active' and query like '%pg_sleep(30)'"), "it runs")
+            connection.cancel()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                running.result(timeout=20)
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
+def test_console_over_tls_on_every_worker(crew):
+    """Whatever worker such a login arrives at, the console has it, encrypted."""
+    pooler = crew()
+    consoles = [pooler.connect("pgbouncer", "admin") for _ in range(9)]
+    for console in consoles:
+        found = console.execute("show clients").fetchall()
+        assert len([row for row in found if any("TLSv1" in str(field) for field in row)]) == 9
+
+
+def test_reload_of_certificates_reaches_every_worker(crew, authority, stranger):
+    """What RELOAD was answered for holds for the next connection, wherever it goes; and so does SET."""
+    pooler = crew()
+    old = [pooler.connect(sslmode="verify-full", host="localhost", sslrootcert=str(authority.certificate)) for _ in range(6)]
+    for issuer in (stranger, authority):
+        fresh = issuer.issue("localhost", "DNS:localhost", for_daemons=True)
+        pooler.settings |= {"client_tls_key_file": fresh.key, "client_tls_cert_file": fresh.certificate}
+        pooler.write_files()
+        ask(pooler, "reload")
+        for _ in range(12):
+            pooler.connect(sslmode="verify-full", host="localhost", sslrootcert=str(issuer.certificate)).close()
+    ask(pooler, "set client_tls_sslmode = 'disable'")
+    for _ in range(8):
+        pooler.connect(sslmode="disable").close()
+        with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
+            pooler.connect(sslmode="require")
+    assert [c.execute("select 1").fetchone() for c in old] == [(1,)] * 6

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from pooler import ask
 from waiting import eventually
-from wire import errors, query, rows
+from wire import Wire, errors, query, rows, startup
 
 SLEEP = "select pg_sleep(30)"
 
@@ -211,3 +212,67 @@ def test_one_worker_says_so(make_pooler):
     pooler.wire().query("select 1")
     only = pooler.admin("SHOW WORKERS")
     assert [(row["worker"], row["letters_sent"], row["letters_received"]) for row in only] == [("0", "0", "0")]
+
+
+def test_suspend_holds_every_worker(many):
+    """SUSPEND is answered when all stand still; RESUME loses nothing."""
+    done, stop = [0] * 8, threading.Event()
+
+    def work(place):
+        with many.connect() as connection:
+            while not stop.is_set():
+                assert connection.execute(f"select {done[place]}").fetchone() == (done[place],)
+                done[place] += 1
+
+    threads = [threading.Thread(target=work, args=[place]) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: min(done) > 5, "the work is under way")
+    console = many.console()
+    for _ in range(3):
+        ask(console, "SUSPEND")
+        time.sleep(0.1)  # what had been written is read by its client
+        before = list(done)
+        late = Wire(many.port)
+        late.send(startup(user="trusty", database="app"))
+        assert late.silent_for(0.4)
+        assert done == before
+        ask(console, "RESUME")
+        late.read_until()
+        late.close()
+        eventually(lambda: all(now > then for now, then in zip(done, before)), "everybody goes on")
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    many.settle()
+
+
+def test_databases_of_the_star_are_forgotten(make_pooler, database):
+    """autodb_idle_timeout: what nobody uses on any worker is forgotten by all, and made again for whoever asks."""
+    target = f"host=127.0.0.1 port={database.port}"
+    pooler = make_pooler(workers=3, databases={"*": target}, autodb_idle_timeout=1, server_idle_timeout=1)
+    wires = [pooler.wire(database=database.name) for _ in range(6)]
+    for wire in wires:
+        wire.query("select 1")
+    names = lambda: [row["name"] for row in pooler.admin("SHOW DATABASES")]  # noqa: E731
+    pools = lambda: [row["database"] for row in pooler.admin("SHOW POOLS")]  # noqa: E731
+    time.sleep(3)
+    assert database.name in names()
+    for wire in wires:
+        wire.close()
+    eventually(lambda: database.name not in names() and database.name not in pools(), "it is forgotten")
+    eventually(lambda: pooler.log.count("dropping database") == 1, "the log says so, once")
+    with pooler.wire(database=database.name) as again:
+        assert again.value("select 1") == "1"
+    assert database.name in names()
+
+
+def test_reserve_is_logged_wherever_the_line_is(make_pooler):
+    """A connection from the reserve for a client of any worker is told of."""
+    pooler = make_pooler(workers=3, default_pool_size=1, reserve_pool_size=2, reserve_pool_timeout=1)
+    wires = [pooler.wire() for _ in range(3)]
+    for wire in wires:
+        wire.send(query("select pg_sleep(3)"))
+    eventually(lambda: pooler.log.count("taking connection from reserve_pool") == 2, "both are told of")
+    for wire in wires:
+        assert not errors(wire.read_until())

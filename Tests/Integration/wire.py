@@ -145,13 +145,14 @@ def md5_secret(user, password, salt):
 class Wire:
     """A blocking socket that reads whole messages."""
 
-    def __init__(self, port, host="127.0.0.1", seconds=20.0):
+    def __init__(self, port, host="127.0.0.1", seconds=20.0, source=None):
         if host.startswith("/"):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(seconds)
             self.socket.connect(f"{host}/.s.PGSQL.{port}")
         else:
-            self.socket = socket.create_connection((host, port), timeout=seconds)
+            self.socket = socket.create_connection(
+                (host, port), timeout=seconds, source_address=(source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pending = bytearray()
         self.key = None
@@ -189,6 +190,10 @@ class Wire:
         taken = bytes(self._pending[:count])
         del self._pending[:count]
         return taken
+
+    def unread(self, data):
+        """Put bytes back in front of what comes next."""
+        self._pending[:0] = data
 
     def read(self):
         """The next message."""

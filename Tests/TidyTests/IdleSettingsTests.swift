@@ -3,9 +3,6 @@ import Testing
 
 /// Settings that are read and shown, and that nothing asks for: README.md has to own up to them.
 @Suite struct IdleSettingsTests {
-    /// What belongs to features that README.md lists as a whole, and `Config/NotYet.swift` refuses.
-    private static let ofMissingFeatures = ["auth_", "client_tls", "server_tls"]
-
     /// Name and property of every row of the settings table.
     private let rows: [(name: String, property: String)] = {
         let files = Repository.sources.filter { $0.path.hasPrefix("Sources/Config/GlobalSettings+") }
@@ -23,14 +20,12 @@ import Testing
     @Test func theReadmeNamesSettingsWithoutEffect() throws {
         #expect(rows.count > 90)
         let readers = Repository.sources.filter {
-            !$0.path.hasPrefix("Sources/Config/GlobalSettings") && !$0.path.hasSuffix("/NotYet.swift")
-                && !$0.path.hasPrefix("Sources/Simulator/")
+            !$0.path.hasPrefix("Sources/Config/GlobalSettings") && !$0.path.hasPrefix("Sources/Simulator/")
         }
         let code = readers.flatMap(\.code).joined(separator: "\n")
         let words = Set(code.split { !($0.isLetter || $0.isNumber || $0 == "_") }.map(String.init))
         let idle = rows.filter { row in
             !words.contains(row.property)
-                && !Self.ofMissingFeatures.contains { row.name.hasPrefix($0) }
         }
         let readme = try #require(Repository.text("README.md")).components(separatedBy: "\n")
         let begin = try #require(readme.firstIndex(of: "<!-- idle settings: begin -->"))

@@ -62,6 +62,7 @@ static const int32_t linux_not_permitted = EPERM;
 static const int32_t linux_no_process = ESRCH;
 static const int32_t linux_too_large = EFBIG;
 static const int32_t linux_name_too_long = ENAMETOOLONG;
+static const int32_t linux_canceled = ECANCELED;
 static const int32_t linux_timed_out = ETIMEDOUT;
 static const int32_t linux_no_child = ECHILD;
 static const int32_t linux_no_family = EAFNOSUPPORT;
@@ -149,6 +150,14 @@ long linux_pass_without_delay(int fd);
 long linux_keep_alive(int fd, int count, int idle_seconds, int interval_seconds, int user_timeout_milliseconds);
 long linux_socket_buffers(int fd, int bytes);
 long linux_defer_accept(int fd, int seconds);
+// Sends bytes with a descriptor attached (SCM_RIGHTS); the number of bytes.
+long linux_send_with_socket(int fd, const void *bytes, size_t count, int passed);
+// Receives bytes and the descriptors that came with them, at most LINUX_PASSED; the number of bytes.
+#define LINUX_PASSED 16
+long linux_receive_with_sockets(int fd, void *room, size_t count, int passed[LINUX_PASSED], int *passed_count);
+// Waits until it can be read or written; 0 when the time is over.
+long linux_wait_ready(int fd, int for_writing, int milliseconds);
+long linux_never_block(int fd);
 long linux_reuse_address(int fd);
 long linux_reuse_port(int fd);
 long linux_only_ipv6(int fd);
@@ -158,6 +167,28 @@ int linux_parse_address(const char *text, linux_address *address);
 // Resolves a listening address, blocking; the number of addresses, or getaddrinfo's negative code.
 int linux_resolve(const char *host, uint16_t port, linux_address *room, int count);
 const char *linux_resolve_error(int code);
+
+// A process that starts itself again (supervise.c). Words are arguments as `main` gets them.
+long linux_supervisor_signalfd(void);
+// As linux_next_signal, and C for a child that has ended.
+int linux_next_supervisor_signal(int fd);
+void linux_send_signal(int32_t process, int letter);
+// Does not come back, unless with a negated errno.
+long linux_become_self(char **words);
+// The new process, in a group of its own.
+long linux_start_self(char **words);
+// 1 when it has ended: by this signal, or, when that is 0, with this status.
+int linux_reap(int32_t process, int *signal_number, int *status);
+const char *linux_signal_name(int number);
+// From here on the end of our parent is a SIGINT for us. 0 when it is not our parent any more.
+int linux_end_with(int32_t parent);
+int32_t linux_parent(void);
+long linux_share_with_children(int fd);
+long linux_datagram_pair(int ends[2]);
+// -1 for as long as it takes.
+void linux_wait_for_either(int first, int second, int milliseconds);
+// NULL takes it away.
+void linux_set_environment(const char *name, const char *value);
 
 // Process (process.c).
 long linux_random(void *room, size_t count);
@@ -174,6 +205,8 @@ long linux_become_user(const char *name);
 // Whether there is such a user; whether this is a folder. 1 or 0.
 int linux_has_user(const char *name);
 int linux_is_folder(const char *path);
+// The permissions of a plain file and whose it is; 0 for what is none. Or a negated errno.
+long linux_file_mode(const char *path, uint32_t *owner);
 long linux_change_group(const char *path, const char *group);
 long linux_change_mode(const char *path, uint32_t mode);
 // Raises the soft limit of open files to the hard one.
@@ -187,6 +220,7 @@ long linux_keep_from_children(int fd);
 int linux_is_socket(int fd);
 int linux_is_plain_file(int fd);
 int linux_path_is_socket(const char *path);
+int linux_path_exists(const char *path);
 int linux_can_write_now(int fd);
 int linux_process_alive(int32_t process);
 int32_t linux_process_id(void);

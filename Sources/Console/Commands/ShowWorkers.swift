@@ -11,6 +11,7 @@ struct WorkerReport: Sendable {
     let busyPercent: Int
     let lettersSent: UInt64
     let lettersReceived: UInt64
+    let serversSent: UInt64
 }
 
 struct ShowWorkers: ShowCommand {
@@ -27,6 +28,7 @@ struct ShowWorkers: ShowCommand {
             Int(clamping: $0.lettersSent)
         },
         .int8("letters_received", "Letters from other workers") { Int(clamping: $0.lettersReceived) },
+        .int8("servers_sent", "Servers that went to another worker") { Int(clamping: $0.serversSent) },
     ]
 
     static func rows(_ switchboard: borrowing Switchboard, at moment: Moment) -> [WorkerReport] {
@@ -37,7 +39,7 @@ struct ShowWorkers: ShowCommand {
                 servers: switchboard.servers.count,
                 queue: pools.reduce(0) { $0 + switchboard.pools[$1].waiting.count },
                 busyPercent: switchboard.busyShare(now: moment.now), lettersSent: switchboard.lettersSent,
-                lettersReceived: switchboard.lettersReceived)
+                lettersReceived: switchboard.lettersReceived, serversSent: switchboard.serversSent)
         ]
     }
 

@@ -16,12 +16,6 @@ struct Suspend: OrderCommand {
         if switchboard.databaseIDs.contains(where: { switchboard.databases[$0].isPaused }) {
             return .failed("cannot suspend with paused databases")
         }
-        if !switchboard.crew.isAlone {
-            return .failed(
-                .console(
-                    "SUSPEND is not available with several workers", state: "0A000",
-                    hint: "PAUSE waits for transactions to end and keeps new ones waiting."))
-        }
         call.log("SUSPEND", on: &switchboard, into: &actions)
         switchboard.suspend(for: call.client, now: call.now, into: &actions)
         return .waits(.suspend)

@@ -10,7 +10,7 @@ enum SQLType: Sendable {
         case .int4: self = .int4
         case .int8: self = .int8
         case .numeric: self = .numeric
-        case .text: self = .text
+        case .text, .bytea: self = .text
         }
     }
 
