@@ -128,6 +128,8 @@ extension Letter {
         case .spareGiven: "spareGiven"
         case .closed(_, let wasRetiring): "closed \(wasRetiring)"
         case .period: "period"
+        case .applied(let era): "applied \(era)"
+        case .flushed(let number): "flushed \(number)"
         case .mayStay(let client, let refusal): "mayStay \(client.handle.slot) \(refusal == nil)"
         case .mayEnter(let client, _, let refusal, _): "mayEnter \(client.handle.slot) \(refusal == nil)"
         case .news: "news"
@@ -148,10 +150,12 @@ extension Order {
         switch self {
         case .put: "put"
         case .pause: "pause"
+        case .suspend: "suspend"
         case .resume: "resume"
         case .kill: "kill"
         case .reconnect: "reconnect"
         case .disable: "disable"
+        case .moved: "moved"
         case .shutDown: "shutDown"
         }
     }
