@@ -128,11 +128,11 @@ extension Worker where Engine: ~Copyable {
 
     private mutating func inherit(_ row: Estate.Row, partner: ServerID?) -> LinkID? {
         if row.descriptor >= 0 { _ = linux_never_block(row.descriptor) }
-        arrival = Arrival(descriptor: row.descriptor)
+        arrival = Arrival(baggage: Baggage(descriptor: row.descriptor))
         actions.removeAll()
         let link = engine.inherit(row.heirloom, partner: partner, now: now, into: &actions)
         carryOut()
-        if arrival.descriptor >= 0 { _ = linux_close(arrival.descriptor) }
+        if arrival.baggage.descriptor >= 0 { _ = linux_close(arrival.baggage.descriptor) }
         arrival = Arrival()
         guard let link, let place = connection(link) else { return nil }
         offerLater(row.kept, link, place)
