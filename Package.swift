@@ -64,7 +64,7 @@ let package = Package(
             ]),
         .target(
             name: "Simulator",
-            dependencies: ["Primitives", "Pool", "Config", "Session", "Engine", "Console"],
+            dependencies: ["Primitives", "Crypto", "Pool", "Config", "Auth", "Session", "Engine", "Console"],
             swiftSettings: rig),
         pure(
             "Fuzzers",

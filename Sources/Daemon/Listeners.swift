@@ -87,6 +87,13 @@ struct Listeners: ~Copyable {
         for listener in all where listener.descriptor >= 0 { poller.remove(listener.descriptor) }
     }
 
+    /// A descriptor has become free: accepting goes on soon, and with more than this one when others follow.
+    mutating func descriptorIsFree(_ now: Instant) {
+        // Whoever has handed the listeners on never goes on.
+        guard let deadline = resumeAt, deadline != .never else { return }
+        resumeAt = min(deadline, now + .milliseconds(20))
+    }
+
     mutating func resume(_ poller: borrowing Poller) {
         resumeAt = nil
         watch(poller)

@@ -3,8 +3,8 @@ import EventLoop
 import Primitives
 import Session
 
-/// What a process knows of the supervisor that has started it: which sockets it is to listen on, and where the
-/// log goes until it has read the configuration.
+/// What a process knows of the supervisor that has started it: which sockets it is to listen on, and where
+/// the log goes until it has read the configuration.
 struct Supervised {
     /// The variable that says so, as a supervisor's own.
     static let variable: StaticString = "PGLIDO_LISTENERS"

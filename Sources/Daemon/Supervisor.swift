@@ -3,15 +3,15 @@ import EventLoop
 import Primitives
 import Session
 
-/// The process that holds the listening sockets and the pidfile, and starts the one that does the work: again,
-/// when it crashes. It has one thread, no configuration and nothing that could fail with it.
+/// The process that holds the listening sockets and the pidfile, and starts the one that does the work:
+/// again, when it crashes. It has one thread, no configuration and nothing that could fail with it.
 ///
 /// The process that has read the configuration and opened the sockets becomes this one by executing its own
-/// program anew (`Post`), so that nothing it has needed for that is left; and every worker process is executed
-/// anew from here, and reads the configuration for itself.
+/// program anew (`Post`), so that nothing it has needed for that is left; and every process that works is
+/// executed anew from here, and reads the configuration for itself.
 struct Supervisor: ~Copyable {
-    /// The pause before the second start in a row that did not last, and the longest one; each is twice the one
-    /// before.
+    /// The pause before the second start in a row that did not last, and the longest one; each is twice the
+    /// one before.
     private static let firstPause = TimeSpan.milliseconds(100)
     private static let longestPause = TimeSpan.seconds(10)
     /// A process that has lived this long was no failure: the next one is started at once again.

@@ -3,8 +3,8 @@ import EventLoop
 import Primitives
 
 extension Supervisor {
-    /// Everything a supervisor has to know, as a text in its environment: nothing else survives when a process
-    /// executes its program anew.
+    /// Everything a supervisor has to know, as a text in its environment: nothing else survives when a
+    /// process executes its program anew.
     struct Post {
         private static let variable: StaticString = "PGLIDO_SUPERVISOR"
         private static let fieldCount = 7

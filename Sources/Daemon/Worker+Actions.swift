@@ -111,6 +111,7 @@ extension Worker where Engine: ~Copyable {
         settleRequests(place)
         vacate(link, place)
         _ = linux_close(place.pointee.descriptor)
+        listeners.descriptorIsFree(now)
         if let owed = place.pointee.owed { blocks.give(owed) }
         place.pointee.owed = nil
         actions.removeAll()
@@ -137,6 +138,7 @@ extension Worker where Engine: ~Copyable {
         if let owed = place.pointee.owed { blocks.give(owed) }
         place.pointee.owed = nil
         if descriptor >= 0 { _ = linux_close(descriptor) }
+        listeners.descriptorIsFree(now)
     }
 
     /// From here on nobody lives in this slot. The descriptor and what is owed are still to be dealt with.

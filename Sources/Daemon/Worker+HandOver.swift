@@ -16,6 +16,13 @@ extension Worker where Engine: ~Copyable {
     /// that.
     mutating func handOver(to console: LinkID, withSockets: Bool, withState: Bool) {
         guard let place = connection(console) else { return }
+        // What another process is to read, ours must not.
+        if withSockets, ring.isOn {
+            settleRequests(place)
+            for heirloom in engine.heirlooms(withState: withState) {
+                if let link = heirloom.link { leaveRing(link) }
+            }
+        }
         let rows = fdRows(withState: withState)
         var buffer = ByteBuffer(capacity: 4096)
         FDRow.writeHeader(withState: withState, into: &buffer)
@@ -111,6 +118,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Goes on with the sessions of the process before.
     mutating func inherit(_ estate: Estate) {
+        begin()
         now = MonotonicClock.now()
         var servers: [Int32: ServerID] = [:]
         for row in estate.rows where row.descriptor < 0 { _ = inherit(row, partner: nil) }

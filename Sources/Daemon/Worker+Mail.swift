@@ -141,7 +141,7 @@ extension Worker where Engine: ~Copyable {
         arrival = Arrival(link: link)
         let watched =
             descriptor < 0
-            ? -Int(linux_reset) : poller.add(descriptor, place.pointee.interest, word: link.packed)
+            ? -Int(linux_reset) : watch(link, place)
         guard watched != 0 else { return }
         followUps.append(
             FollowUp(kind: .ended, error: Int32(truncatingIfNeeded: -watched), link: link.packed))

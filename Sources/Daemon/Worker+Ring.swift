@@ -11,7 +11,7 @@ extension Worker where Engine: ~Copyable {
 
     /// Called by the thread that will drive this worker, before the first turn.
     mutating func begin() {
-        guard ring.isOn else { return }
+        guard ring.isOn, !ring.isStarted else { return }
         if ring.start() != 0 { ring = KernelRing(wanted: false) } else { ring.watch(poller) }
     }
 
@@ -171,6 +171,34 @@ extension Worker where Engine: ~Copyable {
         place.pointee.flags.remove(.bulky)
         arm(link, place)
         updateInterest(link, place)
+    }
+
+    /// From here on the poller reads from this link, and nothing that the ring has received of it is lost.
+    /// For a socket that is to leave; the engine hears nothing meanwhile.
+    mutating func leaveRing(_ link: LinkID) {
+        guard let place = connection(link), place.pointee.flags.meets(.armed) else { return }
+        place.pointee.flags.insert(.bulky)
+        stopReceiving(link, place)
+        while place.pointee.flags.meets(.armed) {
+            submit()
+            while let done = ring.takeCompletion(of: link.packed) {
+                if done.goes_on == 0 { place.pointee.flags.subtract([.armed, .cancelling]) }
+                guard done.buffer >= 0 else { continue }
+                if done.result > 0 { keepMore(ring.bytes(done.buffer, done.result), place) }
+                ring.giveBack(done.buffer)
+            }
+        }
+        updateInterest(link, place)
+        guard place.pointee.kept != nil, !place.pointee.flags.meets([.paused, .offering]) else { return }
+        place.pointee.flags.insert(.offering)
+        followUps.append(FollowUp(kind: .offer, link: link.packed))
+    }
+
+    private mutating func keepMore(_ bytes: ByteView, _ place: UnsafeMutablePointer<Connection>) {
+        let block =
+            place.pointee.kept.map { blocks.makeRoom(for: bytes.count, in: $0) } ?? blocks.take(bytes.count)
+        block.append(bytes)
+        place.pointee.kept = block
     }
 
     /// The ring's last completion for this link says when it has stopped.

@@ -35,6 +35,15 @@ public struct ActionList: ~Copyable {
         }
     }
 
+    /// Whether bytes for this link stand in the list: it is not known yet whether the kernel takes them.
+    func hasBytes(for link: LinkID) -> Bool {
+        for index in 0..<list.count {
+            if case .relay(_, link) = list[index] { return true }
+            if case .send(_, link) = list[index] { return true }
+        }
+        return false
+    }
+
     /// Sends what `body` writes.
     public mutating func send(to link: LinkID, _ body: (inout ByteBuffer) -> Void) {
         let start = scratch.count

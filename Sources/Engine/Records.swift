@@ -249,12 +249,15 @@ public enum Limits {
     /// rested for less is not taken away from a worker for a line that is younger.
     public static let lineReportPeriod = TimeSpan.milliseconds(2)
     /// How much older a line elsewhere must be to go before the line here, where more servers are here than
-    /// this worker's share (or only one); and where there are not. What a worker knows of a line elsewhere is
-    /// up to two periods old: so first come, first served holds over all workers within four periods and the
-    /// second, or 28 ms, and the time letters take. Where shares are right, lines grow old alike, and
-    /// servers stay.
+    /// this worker's share (or only one); and where there are not. Where shares are right, lines grow old
+    /// alike, and servers stay.
     public static let fairness = TimeSpan.milliseconds(5)
     public static let fairnessAtMost = TimeSpan.milliseconds(20)
+    /// What a worker knows of a line elsewhere is up to four periods old. So first come, first served holds
+    /// over all workers within four periods and `fairnessAtMost`, or 28 ms, and the time letters take. A line
+    /// that is older by this goes first, however many servers have left in the period.
+    public static let longestOvertaking = TimeSpan(
+        nanoseconds: fairnessAtMost.nanoseconds + 4 * lineReportPeriod.nanoseconds)
     /// Of this many servers of a pool one leaves in a period while clients wait here, too, and at least one:
     /// where knowledge is older than it should be, because threads have to wait for processors, servers
     /// would be sent to and fro.

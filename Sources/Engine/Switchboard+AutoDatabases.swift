@@ -8,8 +8,8 @@ import Session
 extension Switchboard {
     mutating func forgetUnusedDatabases(now: Instant, into actions: inout ActionList) {
         let limit = snapshot.global.autodbIdleTimeout
-        // The keeper counts what others use of it, too. A mate goes by what it has itself; both make anew what
-        // a letter names.
+        // The keeper counts what others use of it, too. A mate goes by what it has itself; both make anew
+        // what a letter names.
         guard !limit.isZero else { return }
         for database in databaseIDs
         where databases[database].isAutomatic && now >= databases[database].lastUsed + limit

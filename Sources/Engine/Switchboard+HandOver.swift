@@ -1,4 +1,5 @@
 import Auth
+import Config
 import Pool
 public import Primitives
 import Session
@@ -107,8 +108,6 @@ extension Switchboard {
         describe(clients[client].parameters, in: &row)
         if let pool = clients[client].pool, let user = clients[client].user, pools[pool].user == user {
             describeSecrets(of: pool, in: &row)
-        } else if let user = clients[client].user {
-            row.keys = users[user].keys
         }
         if withState { row.state = state(of: client) }
         return row
@@ -144,6 +143,8 @@ extension Switchboard {
 
     private func describeSecrets(of pool: PoolID, in row: inout Heirloom) {
         let user = pools[pool].user
+        // With a forced user nothing of a client's login is used, and PgBouncer takes keys for a mistake.
+        if databases[pools[pool].database].entry.user != nil { return }
         if users[user].secret == nil, let secret = pools[pool].lookedUp {
             row.password = secret.withView { ByteString($0) }
             row.keys = pools[pool].lookedUpKeys

@@ -105,6 +105,17 @@ extension Switchboard {
         post(.lines([told]), to: .keeper, into: &actions)
     }
 
+    /// A server is about to go home: the keeper is told first who waits here, so that it does not send the
+    /// server back for somebody who has been served.
+    mutating func tellLine(of pool: PoolID, now: Instant, into actions: inout ActionList) {
+        let line = lineHere(pool)
+        guard line.count > 0 || pools[pool].loans.reported.count > 0 else { return }
+        watchLine(of: pool, now: now)
+        pools[pool].loans.reported = line
+        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
+        post(.lines([told]), to: .keeper, into: &actions)
+    }
+
     /// A line of a pool that has no server here cannot wait for the next period.
     mutating func reportLine(of pool: PoolID, now: Instant, into actions: inout ActionList) {
         let line = lineHere(pool)
@@ -542,9 +553,9 @@ extension Switchboard {
     private mutating func yields(_ pool: PoolID, to since: Instant, now: Instant) -> Bool {
         guard let client = nextInLine(of: pool) else { return isSpare(pool, since, now) }
         let gap = clients[client].waitingSince.since(since)
-        guard gap > Limits.fairness, gap > Limits.fairnessAtMost || hasSurplus(pool),
-            pools[pool].loans.given < max(1, pools[pool].lists.here / Limits.fewServers)
-        else { return false }
+        guard gap > Limits.fairness, gap > Limits.fairnessAtMost || hasSurplus(pool) else { return false }
+        let mayGive = pools[pool].loans.given < max(1, pools[pool].lists.here / Limits.fewServers)
+        guard mayGive || gap > Limits.longestOvertaking else { return false }
         pools[pool].loans.given += 1
         if pools[pool].loans.rivals.surplus > 0 { pools[pool].loans.rivals.surplus -= 1 }
         return true
@@ -570,6 +581,8 @@ extension Switchboard {
         _ server: ServerID, now: Instant, into actions: inout ActionList
     ) -> Bool {
         let pool = servers[server].pool
+        // Nothing may be owed to it when it leaves.
+        if actions.hasBytes(for: .server(server)) { return false }
         if crew.isMate {
             let rivals = pools[pool].loans.rivals
             guard rivals.count > 0, mayLend(pool), isMovable(server) else { return false }

@@ -23,6 +23,7 @@ extension Switchboard {
         let parcel = parcel(of: server)
         pools[pool].lists.move(server, to: nil, in: &roster)
         if crew.isMate {
+            tellLine(of: pool, now: now, into: &actions)
             databases[pools[pool].database].servers -= 1
             users[pools[pool].user].servers -= 1
         } else {
@@ -42,7 +43,6 @@ extension Switchboard {
         forgetUnnamed(of: server)
         parameters.letGo(servers[server].parameters)
         servers.remove(server)
-        if crew.isMate { reportAgain(of: pool, now: now, into: &actions) }
     }
 
     private func parcel(of server: ServerID) -> ServerParcel {

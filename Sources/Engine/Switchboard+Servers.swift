@@ -549,6 +549,7 @@ extension Switchboard {
             log(.log, server, line, into: &actions)
         }
         let isSession = roster.state(server) != .cancelling
+        let wasTesting = roster.state(server) == .testing
         for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
         pools[pool].lists.move(server, to: nil, in: &roster)
         if isSession {
@@ -574,7 +575,12 @@ extension Switchboard {
         serverLeft(now: now, into: &actions)
         if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         guard isSession, !isMakingRoom else { return }
-        openServers(for: pool, now: now, into: &actions)
+        // Somebody may wait for the outcome of a check that there will not be: the next idle server is tried.
+        if wasTesting {
+            serveLine(of: pool, now: now, into: &actions)
+        } else {
+            openServers(for: pool, now: now, into: &actions)
+        }
         yield(pool, now: now, into: &actions)
     }
 }

@@ -66,7 +66,11 @@ package struct KernelRing: ~Copyable {
     package var isOn: Bool { uring != nil }
 
     /// From here on the ring is the calling thread's. 0 or a negated errno.
-    package func start() -> Int { linux_uring_start(uring) }
+    package mutating func start() -> Int {
+        isStarted = true
+        return linux_uring_start(uring)
+    }
+    package private(set) var isStarted = false
 
     // MARK: Requests
 
@@ -186,6 +190,12 @@ package struct KernelRing: ~Copyable {
 
     @inline(__always)
     package func take() -> linux_completion { linux_uring_take(uring) }
+
+    /// The next completion for this word, whatever stands before it.
+    package func takeCompletion(of word: UInt64) -> linux_completion? {
+        var found = linux_completion()
+        return linux_uring_extract(uring, .max, word, &found) != 0 ? found : nil
+    }
 
     @inline(__always)
     package static func isPoll(_ word: UInt64) -> Bool { word == pollBits }

@@ -25,6 +25,12 @@ package struct LogEvent: Sendable {
         LogEvent(
             name: "stale_pidfile", start: "stale pidfile", doc: "A pidfile of a dead process is removed"),
         LogEvent(name: "signal", start: "got SIG", doc: "A signal has come"),
+        LogEvent(name: "takeover", start: "takeover", doc: "An online restart begins, or why it fails"),
+        LogEvent(name: "takeover", start: "login OK, sending SUSPEND", doc: "The old process is there"),
+        LogEvent(name: "takeover", start: "SUSPEND finished", doc: "The old process stands still"),
+        LogEvent(name: "takeover", start: "got pooler socket: ", doc: "A listening socket is taken over"),
+        LogEvent(name: "takeover", start: "SHOW FDS finished", doc: "All sockets have come"),
+        LogEvent(name: "takeover", start: "old process ", doc: "The old process has ended, or is not there"),
         LogEvent(
             name: "exiting", start: "server connections dropped, exiting", doc: "A shutdown is complete"),
         LogEvent(

@@ -10,7 +10,13 @@ final class Cable {
         case asker(CancelAsker)
     }
 
-    let link: LinkID
+    /// What the engine of `board` calls it.
+    var link: LinkID
+    var board: Board
+    /// It is on its way from one switchboard to another, with a letter.
+    var isTravelling = false
+    /// When its last journey ended.
+    var adoptedAt: UInt64 = 0
     let far: Far
     var random: Random
 
@@ -20,6 +26,8 @@ final class Cable {
     var inFlight = ByteQueue()
     /// Here: at its front what the engine has been offered and has not used.
     var arrived = ByteQueue()
+    /// So much of it the driver has read, and the engine has left.
+    var kept = 0
     var isPaused = false
     /// The peer's end has arrived behind its bytes.
     var end: LinkEnd?
@@ -45,8 +53,9 @@ final class Cable {
     /// It is to be offered what it keeps when the list has come to its end.
     var isOffering = false
 
-    init(link: LinkID, far: Far, random: Random) {
+    init(link: LinkID, on board: Board, far: Far, random: Random) {
         self.link = link
+        self.board = board
         self.far = far
         self.random = random
     }

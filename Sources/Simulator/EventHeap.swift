@@ -15,6 +15,8 @@ struct EventHeap {
         case cancelHits(SimulatedServer)
         case deed(Scenario.Deed.What)
         case calm
+        /// On the way from one switchboard to another, by the number of the route.
+        case letter(Int)
     }
 
     /// Plain numbers, so that the heap moves nothing that is counted.

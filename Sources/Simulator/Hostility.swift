@@ -93,12 +93,14 @@ extension World {
         let kind = Hostility.allCases[server.random.below(Hostility.allCases.count)]
         // Whoever asked is not told what this answer changes: that would be believed for good.
         if kind == .bareReady, bytes.hasParameterStatus { return false }
-        let victim = engine.servers.contains(server.id) ? engine.servers[server.id].client : nil
-        let client = clients.first { victim != nil && $0.cable?.link == victim.map { .client($0) } }
+        let victim = server.client
+        let client = clients.first { client in
+            victim.map { client.cable?.board === $0.board && client.cable?.link == .client($0.id) } ?? false
+        }
         evilDeeds += 1
         let token = "~\(Hostility.nobody).\(evilDeeds)~"
         evilVictims.append(client?.number ?? Hostility.nobody)
-        let keeps = victim.map { engine.clients[$0].unnamed.isPinned } ?? false
+        let keeps = victim.map { $0.board.engine.clients[$0.id].unnamed.isPinned } ?? false
         let isOver =
             isAtRest(client) && server.backend.status == 0x49 && scenario.mode != .session && !keeps
         say("server \(server.number) is hostile: \(kind), to client \(client?.number ?? -1), over \(isOver)")

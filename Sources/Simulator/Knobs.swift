@@ -17,6 +17,15 @@ struct Knobs {
     /// A cancel request's signal may act when the connection that brought it has ended, one time in so many.
     let lateSignals: Int
     let sessionsLimit: Int
+    let databaseLimit: Int
+    let userLimit: Int
+    /// A letter takes up to so many microseconds; one in a thousand times `letterStalls` much longer.
+    /// How the model PostgreSQL asks for passwords, and how many logins in a hundred it spoils.
+    let serverAuth: PasswordMethod
+    let loginEvil: Int
+    let letterLatency: Int
+    let letterStalls: Int
+    var longestLetter: Int { letterLatency + (letterStalls > 0 ? 200_000 : 0) }
 
     init(_ scenario: Scenario) {
         splits = scenario["splits"]
@@ -33,6 +42,12 @@ struct Knobs {
         lives = scenario["lives"]
         clientsLimit = scenario["max_client_conn"]
         lateSignals = scenario["late_signals"]
+        databaseLimit = scenario["max_db_connections"]
+        userLimit = scenario["max_user_connections"]
+        serverAuth = PasswordMethod(rawValue: scenario["server_auth"]) ?? .none
+        loginEvil = scenario["login_evil"]
+        letterLatency = max(1, scenario["letter_latency"])
+        letterStalls = scenario["letter_stalls"]
         sessionsLimit =
             max(scenario["pool_size"], scenario["pool_size_later"]) + scenario["reserve_pool_size"]
     }

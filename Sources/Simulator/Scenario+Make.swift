@@ -7,12 +7,15 @@ extension Scenario {
         var scenario = Scenario(seed: seed)
         var random = Random(seed: seed ^ 0x5CE7_A210)
         scenario.makeOptions(&random)
+        scenario.makeCrew()
+        scenario.makeAuth()
         let clients = 1 + random.below(random.below(3) == 0 ? 14 : 6)
         scenario.makeDeeds(&random)
         for number in 0..<clients {
             var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
             scenario.clients.append(maker.make())
         }
+        scenario.makeLogins()
         guard random.below(5) == 0 else { return scenario }
         for number in clients..<(clients + 1 + random.below(2)) {
             var maker = ScriptMaker(number: number, scenario: scenario, random: Random(seed: random.next()))
@@ -76,6 +79,37 @@ extension Scenario {
         sometimes("late_signals", [1, 4], in: 3)
         sometimes("buffer", [4096, 16_384], else: 65_536)
         self["pool_size_later"] = self["pool_size"]
+    }
+
+    /// Half of the seeds have one worker. From numbers of its own, so that seeds stay what they are.
+    private mutating func makeCrew() {
+        var random = Random(seed: seed ^ 0xC4E3_0B0D)
+        let workers = [1, 1, 1, 1, 1, 2, 2, 3, 3, 8][random.below(10)]
+        guard workers > 1 else { return }
+        self["workers"] = workers
+        self["letter_latency"] = [1, 50, 500, 20_000][random.below(4)]
+        if random.below(6) == 0 { self["letter_stalls"] = [2, 20][random.below(2)] }
+    }
+
+    /// Who asks whom for passwords, and how.
+    private mutating func makeAuth() {
+        var random = Random(seed: seed ^ 0xA074_0001)
+        if self["passwords"] > 0 { self["client_auth"] = 1 + random.below(3) }
+        guard random.below(3) == 0 else { return }
+        self["server_auth"] = [1, 2, 3, 3][random.below(4)]
+        if random.below(3) == 0 { self["login_evil"] = [5, 30][random.below(2)] }
+        let isScram = self["client_auth"] == 3 && self["server_auth"] == 3 && self["many_pools"] == 0
+        if isScram, random.below(2) == 0 { self["verifiers"] = 1 }
+    }
+
+    /// Some clients prove nothing.
+    private mutating func makeLogins() {
+        guard self["client_auth"] > 0 else { return }
+        var random = Random(seed: seed ^ 0xA074_0002)
+        let kinds: [Login] = [.wrongPassword, .silent, .cutExchange, .garbledExchange, .garbledExchange]
+        for place in clients.indices where random.below(3) == 0 {
+            clients[place].login = kinds[random.below(kinds.count)]
+        }
     }
 
     private mutating func makeDeeds(_ random: inout Random) {

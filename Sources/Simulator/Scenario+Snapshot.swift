@@ -2,11 +2,29 @@ import Config
 import Primitives
 
 extension Scenario {
+    private var authType: AuthType {
+        guard self["passwords"] > 0 else { return .trust }
+        switch PasswordMethod(rawValue: self["client_auth"]) ?? .plain {
+        case .md5: return .md5
+        case .scram: return .scramSHA256
+        case .plain, .none: return .plain
+        }
+    }
+
+    /// As passwords, or as verifiers: then servers are logged in to with what clients have proved.
+    private var secrets: [ByteString: ByteString] {
+        let secret = self["verifiers"] > 0 ? Passwords().verifier : "secret"
+        var secrets: [ByteString: ByteString] = ["anna": secret, "bob": secret]
+        if self["server_auth"] > 0 { secrets["carl"] = "secret" }
+        return secrets
+    }
+
     /// The configuration that the options describe. Times in milliseconds.
     func snapshot(poolSize: Int, host: ByteString = "10.0.0.1", hasTwo: Bool = true) -> Snapshot {
         var global = GlobalSettings()
         global.serverTLSSSLMode = .disable
-        global.authType = self["passwords"] > 0 ? .plain : .trust
+        global.authType = authType
+        global.scramIterations = Passwords.iterations
         global.poolMode = mode
         global.defaultPoolSize = poolSize
         global.minPoolSize = self["min_pool_size"]
@@ -48,6 +66,6 @@ extension Scenario {
         any.name = "*"
         return Snapshot(
             global: global, databases: hasTwo ? [one, two, three] : [one, three],
-            autoDatabase: self["many_pools"] > 0 ? any : nil, secrets: ["anna": "secret", "bob": "secret"])
+            autoDatabase: self["many_pools"] > 0 ? any : nil, secrets: secrets)
     }
 }

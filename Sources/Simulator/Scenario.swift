@@ -47,6 +47,13 @@ package struct Scenario {
         case half
         /// Everything is there but the password.
         case silent
+        /// Leaves in the middle of an answer; answers something else.
+        case cutExchange, garbledExchange
+        /// Those that a seed may choose at random, besides those of `makeLogins`.
+        static let ofAnyAuth: [Login] = [
+            .plain, .asksEncryption, .smuggles, .unknownDatabase, .wrongPassword, .garbage, .future, .noUser,
+            .half, .silent,
+        ]
     }
 
     /// Something done to the whole: by an operator, or by fate.

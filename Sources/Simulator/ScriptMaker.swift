@@ -60,7 +60,7 @@ struct ScriptMaker {
             script.user = ["anna", "bob"][random.below(2)]
         }
         if does(.logins, in: 4) {
-            script.login = Scenario.Login.allCases[random.below(Scenario.Login.allCases.count)]
+            script.login = Scenario.Login.ofAnyAuth[random.below(Scenario.Login.ofAnyAuth.count)]
             let asks = script.login == .wrongPassword || script.login == .silent
             if asks, scenario["passwords"] == 0 { script.login = .plain }
         }

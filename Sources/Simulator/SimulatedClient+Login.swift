@@ -5,7 +5,8 @@ extension SimulatedClient {
     /// What it writes when the connection stands.
     var firstBytes: Bytes {
         switch login {
-        case .plain, .unknownDatabase, .wrongPassword, .noUser, .silent: return startupPacket
+        case .plain, .unknownDatabase, .wrongPassword, .noUser, .silent, .cutExchange, .garbledExchange:
+            return startupPacket
         case .asksEncryption: return Self.request(80_877_103)
         case .smuggles: return Self.request(80_877_103) + [0x51]
         case .garbage: return Array("GET / HTTP/1.1\r\n\r\n".utf8)
@@ -19,7 +20,8 @@ extension SimulatedClient {
         switch login {
         case .plain, .asksEncryption, .future: false
         case .unknownDatabase: !takesAnyDatabase
-        case .smuggles, .wrongPassword, .garbage, .noUser, .half, .silent: true
+        case .smuggles, .wrongPassword, .garbage, .noUser, .half, .silent, .cutExchange, .garbledExchange:
+            true
         }
     }
 
@@ -58,13 +60,5 @@ extension SimulatedClient {
             packet[place] = UInt8(truncatingIfNeeded: length >> UInt32(shift))
         }
         return packet
-    }
-
-    /// The answer to AuthenticationCleartextPassword; `nil` for one who says nothing.
-    var password: Bytes? {
-        if login == .silent { return nil }
-        var out = Bytes()
-        out.message("p") { $0.append(cString: login == .wrongPassword ? "wrong" : "secret") }
-        return out
     }
 }

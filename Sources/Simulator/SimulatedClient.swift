@@ -1,3 +1,5 @@
+import Auth
+import Crypto
 import Primitives
 
 /// An application: follows its script, and compares every answer with what an ideal server of its own would
@@ -31,6 +33,11 @@ final class SimulatedClient {
     var processID: UInt32 = 0
     var secret = Bytes()
 
+    /// Of a SCRAM exchange: what it has begun, what the pooler has to show, and that it has.
+    var prover: ScramProver?
+    var signature: Digest256?
+    var hasProof = false
+
     // MARK: For the oracles
 
     var inbox = ByteQueue()
@@ -44,6 +51,8 @@ final class SimulatedClient {
     var refusal: String?
     /// Since when it has stood in line, as a number that grows; 0 for not.
     var lineNumber: UInt64 = 0
+    /// The instant of that.
+    var lineAt: UInt64 = 0
     /// Tells its assignments to a server apart.
     var lastGrant: UInt64 = 0
     var answersMet = 0

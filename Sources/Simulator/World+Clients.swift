@@ -23,12 +23,22 @@ extension World {
             family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 40_000 &+ seed))
         let local = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: 6432)
         note("accept", seed, 0)
-        guard let id = engine.accepted(peer: peer, local: local, now: now, into: &actions) else { return nil }
         let mixed = scenario.seed ^ (seed &+ 77) &* 0xD134_2543_DE82_EF95
-        let cable = Cable(link: .client(id), far: far, random: Random(seed: mixed))
-        install(cable)
-        carryOut(from: ByteView(base: UnsafeRawPointer(bitPattern: 1)!, count: 0), source: nil)
-        finishEvent()
+        if let worker = keeper.engine.workerForNewClient() {
+            // No link yet: the other worker's engine names it.
+            let link = LinkID.client(ClientID(Handle(slot: 0, generation: 0)))
+            let cable = Cable(link: link, on: keeper, far: far, random: Random(seed: mixed))
+            cable.isTravelling = true
+            post(.client(ClientParcel(peer: peer, local: local)), with: cable, from: keeper, to: worker)
+            return cable
+        }
+        guard let id = keeper.engine.accepted(peer: peer, local: local, now: now, into: &actions) else {
+            return nil
+        }
+        let cable = Cable(link: .client(id), on: keeper, far: far, random: Random(seed: mixed))
+        keeper.install(cable)
+        carryOut(on: keeper)
+        finishEvent(on: keeper)
         return cable
     }
 
@@ -87,8 +97,14 @@ extension World {
     private func loginMessage(_ client: SimulatedClient, _ kind: UInt8, _ body: Bytes) {
         switch kind {
         case 0x52:
-            if body.uint32(at: 0) == 3, let cable = client.cable, let password = client.password {
-                write(password, on: cable)
+            guard let cable = client.cable else { return }
+            switch client.answer(body) {
+            case .write(let bytes): write(bytes, on: cable)
+            case .writeAndLeave(let bytes):
+                write(bytes, on: cable)
+                heap.add(.leave(client), at: clock + UInt64(client.random.below(20_000)))
+            case .nothing: break
+            case .wrong(let what): found("O6 client \(client.number) \(what)")
             }
         case 0x76: break
         case 0x53:

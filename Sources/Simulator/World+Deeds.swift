@@ -24,17 +24,17 @@ extension World {
             server.phase = .ended
             endFar(cable, isReset: false)
         case .pause:
-            tell { $0.signalled(.pause, now: $1, into: &$2) }
+            tell(keeper) { $0.signalled(.pause, now: $1, into: &$2) }
             endLater(.resume)
-        case .resume: tell { $0.signalled(.resume, now: $1, into: &$2) }
-        case .reconnect: tell { $0.reconnect(nil, now: $1, into: &$2) }
+        case .resume: tell(keeper) { $0.signalled(.resume, now: $1, into: &$2) }
+        case .reconnect: tell(keeper) { $0.reconnect(nil, now: $1, into: &$2) }
         case .killClient: killClient()
         case .reload:
             let new = newSnapshot()
-            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+            tell(keeper) { $0.reloaded(new, for: nil, now: $1, into: &$2) }
         case .killDatabase:
-            guard let database = engine.database(named: "one") else { return }
-            tell { $0.kill(database, because: .killed, now: $1, into: &$2) }
+            guard let database = keeper.engine.database(named: "one") else { return }
+            tell(keeper) { $0.kill(database, because: .killed, now: $1, into: &$2) }
             heap.add(.deed(.resume), at: clock + 100_000)
         case .remark:
             guard let (server, cable) = anySession() else { return }
@@ -42,17 +42,22 @@ extension World {
         case .moveHost:
             host = host == "10.0.0.1" ? "10.0.0.2" : "10.0.0.1"
             let new = newSnapshot()
-            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+            tell(keeper) { $0.reloaded(new, for: nil, now: $1, into: &$2) }
         case .removeDatabase:
             hasTwo = false
             let new = newSnapshot()
-            tell { $0.reloaded(new, for: nil, now: $1, into: &$2) }
+            tell(keeper) { $0.reloaded(new, for: nil, now: $1, into: &$2) }
         case .freeze:
             clock += 60_000_000
-        case .endWithClients: tell { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
+            disturbedAt = clock
+        case .endWithClients:
+            isToldToEnd = true
+            tell(keeper) { $0.signalled(.shutdownWaitForClients, now: $1, into: &$2) }
         case .endWithServers:
+            isToldTwice = isToldToEnd
             isEnding = true
-            tell { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
+            isToldToEnd = true
+            tell(keeper) { $0.signalled(.shutdownWaitForServers, now: $1, into: &$2) }
         case .refuseConnections:
             refusesConnections = true
             endLater(.acceptConnections)
@@ -74,7 +79,7 @@ extension World {
 
     /// A notice, a notification or a changed parameter between two answers.
     private func remark(_ server: SimulatedServer, _ cable: Cable) {
-        guard server.backend.output.isEmpty, engine.servers.contains(server.id) else { return }
+        guard server.backend.output.isEmpty, server.seat != nil else { return }
         evilDeeds += 1
         // Whoever has the server when it arrives.
         evilVictims.append(Hostility.anybody)
@@ -98,10 +103,10 @@ extension World {
 
     private func killClient() {
         let logged = clients.filter { $0.cable?.isOpen == true }
-        guard !logged.isEmpty, case .client(let id)? = logged[random.below(logged.count)].cable?.link else {
-            return
-        }
-        tell { $0.kill(id, now: $1, into: &$2) }
+        guard !logged.isEmpty, let cable = logged[random.below(logged.count)].cable, !cable.isTravelling,
+            case .client(let id) = cable.link
+        else { return }
+        tell(cable.board) { $0.kill(id, now: $1, into: &$2) }
     }
 
     /// Faults stop: from here on everything must heal.
@@ -116,10 +121,10 @@ extension World {
         refusesConnections = false
         for client in clients where client.isAdmin { leave(client) }
         if isEnding { return }
-        tell { $0.resume(nil, now: $1, into: &$2) }
+        tell(keeper) { $0.resume(nil, now: $1, into: &$2) }
         // Those that only `*` covers can be killed, too.
-        for database in engine.databaseIDs {
-            tell { engine, now, actions in
+        for database in keeper.engine.databaseIDs {
+            tell(keeper) { engine, now, actions in
                 engine.setDisabled(database, false, into: &actions)
                 engine.resume(database, now: now, into: &actions)
             }

@@ -41,13 +41,14 @@ extension World {
         note("arrive", cable.link.packed, UInt64(bytes.count))
         cable.arrived.append(bytes)
         movedAt = clock
-        if cable.isPaused { return }
+        if cable.isPaused || cable.isTravelling { return }
         offer(cable)
     }
 
     /// Offers the engine what has arrived.
     func offer(_ cable: Cable) {
-        guard cable.isOpen, !cable.isPaused else { return }
+        guard cable.isOpen, !cable.isPaused, !cable.isTravelling else { return }
+        let board = cable.board
         if !cable.arrived.isEmpty {
             note("offer", cable.link.packed, UInt64(cable.arrived.count))
             say(
@@ -60,16 +61,24 @@ extension World {
             cable.wasOffered = true
             wasHandedOver = false
             let used = cable.arrived.withView { view in
-                let used = engine.received(view, from: cable.link, now: now, into: &actions)
-                carryOut(from: view, source: cable)
+                let used = board.engine.received(view, from: cable.link, now: now, into: &actions)
+                carryOut(on: board, from: view, source: cable)
                 return used
             }
             if used < 0 || used > cable.arrived.count {
                 return found("O8 the engine used \(used) bytes of less")
             }
             beingRead = nil
-            noteGrant(cable.link)
+            noteGrant(cable)
+            if cable.isTravelling {
+                if used < cable.arrived.count, !cable.link.isClient {
+                    found("O3 \(cable.link.shown) was sent away with unread bytes")
+                }
+                cable.arrived.removeAll()
+                return finishEvent(on: board)
+            }
             cable.arrived.removeFirst(used)
+            cable.kept = cable.arrived.count
             if wasHandedOver, cable.isOpen, !cable.arrived.isEmpty {
                 found("O3 a server was lent on with unread bytes")
             }
@@ -77,9 +86,9 @@ extension World {
                 asker.server = servers.last { serves($0, asker.target) }
             }
             checkKept(cable)
-            finishEvent()
+            finishEvent(on: board)
         }
-        if cable.isOpen, !cable.isPaused, let how = cable.end { end(cable, how) }
+        if cable.isOpen, !cable.isPaused, !cable.isTravelling, let how = cable.end { end(cable, how) }
     }
 
     /// The peer writes no more, and reads on.
@@ -104,20 +113,23 @@ extension World {
         if isReset {
             // What the engine has not read is lost.
             cable.inFlight.removeAll()
-            if !cable.isPaused || cable.link.isClient { cable.arrived.removeAll() }
+            if !cable.isPaused || cable.link.isClient {
+                cable.arrived.removeAll()
+                cable.kept = 0
+            }
         }
         cable.end = isReset ? .failed(104) : .endOfFile
-        if cable.isPaused, !cable.link.isClient { return }
+        if cable.isTravelling || cable.isPaused && !cable.link.isClient { return }
         if let how = cable.end { end(cable, how) }
     }
 
     func end(_ cable: Cable, _ how: LinkEnd) {
-        guard cable.isOpen else { return }
+        guard cable.isOpen, !cable.isTravelling else { return }
         note("ended", cable.link.packed, 0)
         say("ended \(cable.link.shown)")
         retire(cable)
         noteEnded(cable)
-        tell { engine, now, actions in engine.ended(cable.link, how, now: now, into: &actions) }
+        tell(cable.board) { engine, now, actions in engine.ended(cable.link, how, now: now, into: &actions) }
         if !cable.farIsGone {
             cable.isClosing = true
             if !cable.peerReadIsDue { arrangePeerRead(cable) }
@@ -151,10 +163,10 @@ extension World {
             cable.farHasHeardOfEnd = true
             peerSeesEnd(cable)
         }
-        if cable.isOpen, cable.isCongested, cable.outgoing.count <= window {
+        if cable.isOpen, !cable.isTravelling, cable.isCongested, cable.outgoing.count <= window {
             cable.isCongested = false
             note("drained", cable.link.packed, 0)
-            tell { engine, now, actions in engine.drained(cable.link, now: now, into: &actions) }
+            tell(cable.board) { engine, now, actions in engine.drained(cable.link, now: now, into: &actions) }
         }
     }
 

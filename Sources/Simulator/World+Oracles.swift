@@ -93,10 +93,8 @@ extension World {
 
     /// Whether the engine has given this server to this client.
     func serves(_ server: SimulatedServer, _ client: SimulatedClient) -> Bool {
-        guard server.cable?.isOpen == true, engine.servers.contains(server.id),
-            case .client(let id)? = client.cable?.link
-        else { return false }
-        return engine.servers[server.id].client == id
+        guard let user = server.client, let cable = client.cable else { return false }
+        return cable.board === user.board && cable.link == .client(user.id)
     }
 
     func noteEnded(_ cable: Cable) {
@@ -126,93 +124,110 @@ extension World {
 
     // MARK: O10 order
 
-    func noteLine(_ link: LinkID) {
-        guard case .client(let id) = link, case .client(let client)? = cable(link)?.far,
-            engine.clients.contains(id),
-            engine.clients[id].phase == .waiting
+    func noteLine(_ cable: Cable) {
+        guard case .client(let id) = cable.link, case .client(let client) = cable.far,
+            cable.board.engine.clients.contains(id),
+            cable.board.engine.clients[id].phase == .waiting
         else { return }
         lineNumbers += 1
         client.lineNumber = lineNumbers
+        client.lineAt = clock
     }
 
     /// Has the client been given a server just now?
-    func noteGrant(_ link: LinkID) {
-        guard case .client(let id) = link, engine.clients.contains(id),
-            case .client(let client)? = cable(link)?.far,
-            let server = engine.clients[id].server
+    func noteGrant(_ cable: Cable) {
+        guard case .client(let id) = cable.link, !cable.isTravelling, case .client(let client) = cable.far,
+            cable.board.engine.clients.contains(id),
+            let server = cable.board.engine.clients[id].server
         else { return }
-        let grant = LinkID.server(server).packed &* 31 &+ engine.servers[server].epoch
+        let grant = LinkID.server(server).packed &* 31 &+ cable.board.engine.servers[server].epoch
         guard client.lastGrant != grant else { return }
         client.lastGrant = grant
-        checkOrder(client)
+        checkOrder(client, cable, id)
         client.lineNumber = 0
     }
 
-    private func checkOrder(_ client: SimulatedClient) {
-        guard case .client(let mine)? = client.cable?.link, engine.clients.contains(mine) else { return }
+    private func checkOrder(_ client: SimulatedClient, _ mine: Cable, _ id: ClientID) {
+        let board = mine.board
         for other in clients where other !== client && other.lineNumber > 0 {
-            guard client.lineNumber == 0 || other.lineNumber < client.lineNumber,
-                let cable = other.cable, cable.isOpen, case .client(let id) = cable.link,
-                engine.clients.contains(id), engine.clients[id].phase == .waiting,
-                engine.clients[id].pool == engine.clients[mine].pool
+            guard client.lineNumber == 0 || other.lineNumber < client.lineNumber, let waiting = inLine(other)
             else { continue }
-            found("O10 client \(client.number) was served before client \(other.number), who came first")
+            if waiting.board !== board {
+                checkOvertaking(client, other)
+            } else if board.engine.clients[waiting.id].pool == board.engine.clients[id].pool {
+                found("O10 client \(client.number) was served before client \(other.number), who came first")
+            }
         }
     }
 
     // MARK: O7 accounting, O8 bounds, O11 log
 
-    func checkAfterEvent() {
+    func checkAfterEvent(on board: Board) {
         guard verdict.events & 15 == 0 else { return }
-        if engine.servers.count != serverLinks + unopened.count {
-            found(
-                "O7 \(engine.servers.count) servers, but \(serverLinks + unopened.count) connections to them")
+        let engine = board.engine.servers.count
+        let links = board.serverLinks + board.unopened.count
+        if engine != links { found("O7 \(engine) servers, but \(links) connections to them") }
+        if board.engine.clients.count != board.clientLinks {
+            found("O7 \(board.engine.clients.count) clients, but \(board.clientLinks) connections of them")
         }
-        if engine.clients.count != clientLinks {
-            found("O7 \(engine.clients.count) clients, but \(clientLinks) connections of them")
-        }
-        if verdict.events & 255 == 0 { checkSharedLimits() }
         let limit = knobs.sessionsLimit
-        engine.forEachPool { pool in
-            if engine.pools[pool].lists.sessions > limit, pool != engine.consolePool {
-                found("O7 \(engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
+        board.engine.forEachPool { pool in
+            if board.engine.pools[pool].lists.sessions > limit, pool != board.engine.consolePool {
+                found("O7 \(board.engine.pools[pool].lists.sessions) servers in a pool of \(limit)")
             }
+        }
+        if verdict.events & 63 == 0 {
+            checkGuests()
+            checkIdleServers()
+            if boards.count > 1 { checkBooks() }
+        }
+    }
+
+    /// A session with PostgreSQL is being opened (or is gone): the limits hold as PostgreSQL sees them, at
+    /// every instant.
+    func countServer(of pool: PoolLabel?, _ change: Int) {
+        guard let pool else { return }
+        sessions[pool, default: 0] += change
+        guard change > 0 else { return }
+        let count = sessions[pool] ?? 0
+        if count > knobs.sessionsLimit { found("O7 \(count) servers in a pool of \(knobs.sessionsLimit)") }
+        if knobs.databaseLimit > 0 {
+            let sum = sessions.reduce(0) { $0 + ($1.key.database == pool.database ? $1.value : 0) }
+            if sum > knobs.databaseLimit {
+                found("O7 \(sum) servers in a database of \(knobs.databaseLimit)")
+            }
+        }
+        if knobs.userLimit > 0 {
+            let sum = sessions.reduce(0) { $0 + ($1.key.user == pool.user ? $1.value : 0) }
+            if sum > knobs.userLimit { found("O7 \(sum) servers of a user of \(knobs.userLimit)") }
         }
     }
 
     /// Somebody is told that there is no room (`max_client_conn`): cancel requests and consoles take none.
     /// Who has not said yet what it is may be anything.
     func checkTurnedAway(_ view: ByteView) {
-        guard view.lossyText.contains("(max_client_conn)") else { return }
-        var count = 0
-        for case let cable? in clientCables {
-            switch cable.far {
-            case .client(let client): count += client.isAdmin && client.phase != .loggingIn ? 0 : 1
-            case .asker: count += cable.wasOffered && cable.inFlight.isEmpty ? 0 : 1
-            case .server: break
-            }
+        if view.lossyText.contains("(max_client_conn)") { checkRoom() }
+    }
+
+    func checkRoom() {
+        var count = guestsInLetters
+        for client in clients + formerClients where client.cable?.isOpen == true {
+            count += client.isAdmin && client.phase != .loggingIn ? 0 : 1
+        }
+        for (_, cable) in askers where cable.isOpen {
+            count += cable.wasOffered && cable.inFlight.isEmpty ? 0 : 1
         }
         if count <= knobs.clientsLimit {
             found("O7 no room for a client, but only \(count) of \(knobs.clientsLimit) are there")
         }
     }
 
-    private func checkSharedLimits() {
-        let perDatabase = scenario["max_db_connections"]
-        let perUser = scenario["max_user_connections"]
-        guard perDatabase > 0 || perUser > 0 else { return }
-        for database in engine.databaseIDs where perDatabase > 0 {
-            var sum = 0
-            engine.forEachPool {
-                if engine.pools[$0].database == database { sum += engine.pools[$0].lists.sessions }
-            }
-            if sum > perDatabase { found("O7 \(sum) servers in a database of \(perDatabase)") }
+    private func checkGuests() {
+        guard knobs.clientsLimit > 0 else { return }
+        let count = clients.count {
+            $0.cable?.isOpen == true && !$0.isAdmin && [.running, .awaiting, .resting].contains($0.phase)
         }
-        for user in engine.userIDs where perUser > 0 {
-            var sum = 0
-            engine.forEachPool { if engine.pools[$0].user == user { sum += engine.pools[$0].lists.sessions } }
-            if sum > perUser { found("O7 \(sum) servers of a user of \(perUser)") }
-        }
+        if count > knobs.clientsLimit { found("O7 \(count) clients are in, of \(knobs.clientsLimit)") }
     }
 
     func checkKept(_ cable: Cable) {
@@ -233,22 +248,27 @@ extension World {
     /// For the trace: what the engine believes at the end.
     private func sayWhoHasWhat() {
         guard trace != nil else { return }
-        for server in servers where server.cable?.isOpen == true && engine.servers.contains(server.id) {
-            let client = engine.servers[server.id].client.map { LinkID.client($0).shown } ?? "nobody"
-            let state = engine.serverState(server.id).map { "\($0)" } ?? "none"
+        for server in servers {
+            guard let (board, id) = server.seat else { continue }
+            let client = board.engine.servers[id].client.map { LinkID.client($0).shown } ?? "nobody"
+            let state = board.engine.serverState(id).map { "\($0)" } ?? "none"
             say(
-                "server \(server.number) \(LinkID.server(server.id).shown) \(state), of \(client), owes "
-                    + "\(engine.servers[server.id].replies.count), "
-                    + "cancels \(engine.servers[server.id].cancels), "
-                    + "poison \(engine.servers[server.id].poison.map { "\($0)" } ?? "no"), holds "
-                    + "\(engine.servers[server.id].holds.rawValue)")
+                "server \(server.number) \(LinkID.server(id).shown) of worker \(board.worker.index) "
+                    + "\(state), of \(client), owes \(board.engine.servers[id].replies.count), "
+                    + "cancels \(board.engine.servers[id].cancels), "
+                    + "poison \(board.engine.servers[id].poison.map { "\($0)" } ?? "no"), holds "
+                    + "\(board.engine.servers[id].holds.rawValue)")
         }
         for client in clients {
-            guard let cable = client.cable, cable.isOpen, case .client(let id) = cable.link else { continue }
+            guard let cable = client.cable, cable.isOpen, !cable.isTravelling,
+                case .client(let id) = cable.link
+            else { continue }
+            let phase = cable.board.engine.clients[id].phase
             say(
-                "client \(client.number) \(cable.link.shown) \(engine.clients[id].phase), holds "
-                    + "\(engine.clients[id].holds.rawValue), rest \(engine.clients[id].restBytes), unread "
-                    + "\(cable.arrived.count), \(client.phase)")
+                "client \(client.number) \(cable.link.shown) of worker \(cable.board.worker.index) "
+                    + "\(phase), holds \(cable.board.engine.clients[id].holds.rawValue), rest "
+                    + "\(cable.board.engine.clients[id].restBytes), unread \(cable.arrived.count), "
+                    + "\(client.phase)")
         }
     }
 
@@ -269,20 +289,24 @@ extension World {
                         + "\(client.script.steps.count), ideal needs \(client.ideal.need)")
             }
         }
-        engine.forEachPool { pool in
-            if !engine.pools[pool].waiting.isEmpty { found("O9 somebody is in line for ever") }
-        }
-        guard scenario.mode != .session else { return }
-        for (slot, cable) in clientCables.enumerated() {
-            guard let cable, case .client(let client) = cable.far, case .client(let id) = cable.link else {
-                continue
+        for board in boards {
+            board.engine.forEachPool { pool in
+                if !board.engine.pools[pool].waiting.isEmpty { found("O9 somebody is in line for ever") }
             }
-            if engine.clients[id].server != nil, client.ideal.status == 0x49, client.ideal.copy == nil,
-                client.ideal.input.isEmpty, !client.ideal.hasOpenBatch, !client.ideal.skips, !client.isHarmed,
-                !client.isAdmin, !engine.clients[id].unnamed.isPinned
+        }
+        if boards.count > 1 { checkCounts() }
+        guard scenario.mode != .session else { return }
+        for client in clients {
+            guard let cable = client.cable, cable.isOpen, !cable.isTravelling,
+                case .client(let id) = cable.link
+            else { continue }
+            let isPinned = cable.board.engine.clients[id].unnamed.isPinned
+            if cable.board.engine.clients[id].server != nil, client.ideal.status == 0x49,
+                client.ideal.copy == nil, client.ideal.input.isEmpty, !client.ideal.hasOpenBatch,
+                !client.ideal.skips, !client.isHarmed, !client.isAdmin, !isPinned
             {
                 sayWhoHasWhat()
-                found("O9 idle client \(client.number) in slot \(slot) keeps its server")
+                found("O9 idle client \(client.number) keeps its server")
             }
         }
     }

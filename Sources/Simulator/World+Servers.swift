@@ -1,52 +1,69 @@
 import Engine
 import Primitives
+import Session
 
 /// The model PostgreSQL: a postmaster, and a session or a cancel request on every connection.
 extension World {
-    func open(_ server: ServerID, _ endpoint: Endpoint) {
+    func open(_ server: ServerID, _ endpoint: Endpoint, on board: Board) {
         serverNumbers += 1
         hasOpened = true
         note("open", LinkID.server(server).packed, 0)
         say("  open \(LinkID.server(server).shown)")
-        let request = OpenRequest(server: server, endpoint: endpoint, number: serverNumbers)
-        unopened.append(request)
+        // One that the same list closes again is nobody's; so is one that carries a cancel request.
+        let isSession =
+            board.engine.servers.contains(server) && board.engine.servers[server].victim == nil
+        let label = isSession ? label(of: board.engine.servers[server].pool, on: board) : nil
+        countServer(of: label, 1)
+        let request = OpenRequest(
+            board: board, server: server, endpoint: endpoint, number: serverNumbers, pool: label)
+        board.unopened.append(request)
         heap.add(.opened(request), at: clock + 50 + UInt64(random.below(max(1, scenario["connect_latency"]))))
     }
 
-    func closeUnopened(_ link: LinkID) {
-        guard case .server(let id) = link, let place = unopened.firstIndex(where: { $0.server == id }) else {
+    func closeUnopened(_ link: LinkID, of board: Board) {
+        guard case .server(let id) = link, let place = board.unopened.firstIndex(where: { $0.server == id })
+        else {
             return found("O7 a dead link is dropped: \(link.shown)")
         }
-        unopened.remove(at: place)
+        countServer(of: board.unopened.remove(at: place).pool, -1)
+    }
+
+    /// A link is gone, for good.
+    func noteGone(_ cable: Cable) {
+        if case .server(let server) = cable.far { countServer(of: server.pool, -1) }
     }
 
     func opened(_ request: OpenRequest) {
-        guard let place = unopened.firstIndex(where: { $0.number == request.number }) else { return }
-        unopened.remove(at: place)
+        let board = request.board
+        guard let place = board.unopened.firstIndex(where: { $0.number == request.number }) else { return }
+        board.unopened.remove(at: place)
         let fails =
             refusesConnections
             || !isCalm && scenario["connect_fails"] > 0 && random.below(100) < scenario["connect_fails"]
         if fails {
+            countServer(of: request.pool, -1)
             note("refused", LinkID.server(request.server).packed, 0)
             say("connection of \(LinkID.server(request.server).shown) refused")
-            return tell { $0.serverFailed(request.server, .connect(111), now: $1, into: &$2) }
+            return tell(board) { $0.serverFailed(request.server, .connect(111), now: $1, into: &$2) }
         }
         let seed = scenario.seed ^ UInt64(request.number &+ 5) &* 0xA24B_AED4_963E_E407
         let server = SimulatedServer(
-            number: request.number, id: request.server, secretLength: scenario["long_keys"] > 0 ? 32 : 4,
+            number: request.number, secretLength: scenario["long_keys"] > 0 ? 32 : 4,
             random: Random(seed: seed))
-        let cable = Cable(link: .server(request.server), far: .server(server), random: Random(seed: seed ^ 3))
+        let cable = Cable(
+            link: .server(request.server), on: board, far: .server(server), random: Random(seed: seed ^ 3))
         server.cable = cable
+        server.pool = request.pool
         server.phase = .startup
         server.backend.notesTokens = true
         servers.append(server)
-        install(cable)
+        board.install(cable)
         let remote = SocketAddress(family: .ipv4, high: 0x0A00_0001 << 32, port: 5432)
         let local = SocketAddress(
             family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(truncatingIfNeeded: 50_000 + request.number))
         note("opened", cable.link.packed, 0)
         say("opened \(cable.link.shown)")
-        tell { $0.serverOpened(request.server, remote: remote, local: local, now: $1, into: &$2) }
+        tell(board) { $0.serverOpened(request.server, remote: remote, local: local, now: $1, into: &$2) }
     }
 
     func serverReads(_ server: SimulatedServer, _ bytes: Bytes) {
@@ -57,6 +74,9 @@ extension World {
         case .session:
             server.backend.input.append(bytes)
             goOn(server)
+        case .authenticating:
+            server.startup.append(bytes)
+            passwordArrives(server)
         case .connecting, .greeting, .cancel, .ended: break
         }
     }
@@ -101,7 +121,18 @@ extension World {
         if !isCalm, scenario["login_silent"] > 0, random.below(100) < scenario["login_silent"] {
             return say("server \(server.number) is silent")
         }
+        if knobs.serverAuth == .none { greet(server, cable) } else { askPassword(server, cable) }
+    }
+
+    /// The pooler is in.
+    func greet(_ server: SimulatedServer, _ cable: Cable) {
         server.phase = .session
+        server.backend.output = greeting(of: server)
+        server.backend.wantsFlush = true
+        flush(server, cable)
+    }
+
+    func greeting(of server: SimulatedServer) -> Bytes {
         var out = Bytes()
         out.message("R") { $0.append(uint32: 0) }
         out.message("S") {
@@ -114,9 +145,7 @@ extension World {
             $0.append(contentsOf: server.secret)
         }
         out.message("Z") { $0.append(0x49) }
-        server.backend.output = out
-        server.backend.wantsFlush = true
-        flush(server, cable)
+        return out
     }
 
     /// Does all that can be done now.

@@ -1,3 +1,4 @@
+import Auth
 import Config
 import Console
 import Engine
@@ -23,8 +24,14 @@ package final class World {
     let scenario: Scenario
     let permitted: Permitted
     let knobs: Knobs
-    var engine: Switchboard
-    var desk = ConsoleDesk(clock: WallClock(startSeconds: 1_700_000_000, startInstant: World.start))
+    let passwords = Passwords()
+    /// One of each worker; the first is the keeper's, and the only one when there is one worker.
+    let boards: [Board]
+    var keeper: Board { boards[0] }
+    /// By sender and receiver.
+    var mail: [MailRoute]
+    /// The socket that came with the letter being dealt with, until somebody adopts it.
+    var arrival: Cable?
     var actions = ActionList()
     /// The engine has asked for the end of the process.
     var hasExited = false
@@ -42,14 +49,8 @@ package final class World {
     /// Those that were gone before: each came again as the next.
     var formerClients: [SimulatedClient] = []
     var servers: [SimulatedServer] = []
-    /// By slot of the handle.
-    var clientLinks = 0
-    var serverLinks = 0
-    var clientCables: [Cable?] = []
-    var serverCables: [Cable?] = []
     /// The list being carried out has asked for a connection.
     var hasOpened = false
-    var unopened: [OpenRequest] = []
     var followUps: [FollowUp] = []
     var touched: [Cable] = []
     /// Whose bytes the engine is being offered; what it will leave of them is not known yet.
@@ -61,6 +62,9 @@ package final class World {
     var refusesConnections = false
     /// SIGINT has come: the process is to end when every server is free.
     var isEnding = false
+    /// The same or SIGTERM has; and once more, which ends it at once.
+    var isToldToEnd = false
+    var isToldTwice = false
     var host: ByteString = "10.0.0.1"
     var hasTwo = true
     /// When the faults stopped.
@@ -71,6 +75,10 @@ package final class World {
     var nextDeed = 0
     var startedTokens: Set<Bytes> = []
     var lineNumbers: UInt64 = 0
+    /// When an order was given, or time stood still: order among workers begins anew.
+    var disturbedAt: UInt64 = 0
+    /// Open connections to PostgreSQL, those being opened and those on their way included.
+    var sessions: [PoolLabel: Int] = [:]
     var serverNumbers = 0
     /// What hostile servers have said, and to whose server.
     var evilDeeds = 0
@@ -94,9 +102,19 @@ package final class World {
         let facts = ProcessFacts(
             userID: 1, listenPort: 6432, version: "pglido simulated", startSeconds: 1_700_000_000,
             startInstant: World.start)
-        engine = Switchboard(
-            snapshot: snapshot, process: facts, entropy: Random(seed: scenario.seed ^ 0xE47), now: World.start
-        )
+        let count = max(1, scenario["workers"])
+        var source: any Entropy = Random(seed: scenario.seed ^ 0x1257)
+        let instance = Switchboard.Instance.random(&source)
+        let snapshot = snapshot
+        boards = (0..<count).map { index in
+            let entropy = Random(seed: scenario.seed ^ 0xE47 ^ UInt64(index) &* 0x9E37_79B9_7F4A_7C15)
+            let crew = count == 1 ? Crew.alone : Crew(me: WorkerID(index: UInt8(index)), count: count)
+            return Board(
+                Switchboard(
+                    snapshot: snapshot, process: facts, entropy: entropy, crew: crew,
+                    instance: count == 1 ? nil : instance, now: World.start))
+        }
+        mail = Array(repeating: MailRoute(), count: count * count)
     }
 
     /// The engine's clock does not start at zero.
@@ -162,13 +180,22 @@ package final class World {
     }
 
     private func step() -> Bool {
-        let deadline = engine.nextDeadline.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
+        var board = keeper
+        var earliest = board.engine.nextDeadline
+        for other in boards.dropFirst() {
+            guard let deadline = other.engine.nextDeadline, earliest.map({ deadline < $0 }) ?? true else {
+                continue
+            }
+            earliest = deadline
+            board = other
+        }
+        let deadline = earliest.map { ($0.nanoseconds - World.start.nanoseconds + 999) / 1000 }
         let event = heap.nextAt
         if let deadline, event == nil || deadline <= event! {
             let late = isCalm || knobs.lateTimers == 0 ? 0 : UInt64(random.below(knobs.lateTimers))
             clock = max(clock, deadline + late)
             note("deadline", 0, 0)
-            tell { $0.deadlinePassed(now: $1, into: &$2) }
+            tell(board) { $0.deadlinePassed(now: $1, into: &$2) }
             return true
         }
         guard let (at, next) = heap.takeFirst() else { return false }
@@ -186,6 +213,7 @@ package final class World {
         case .offer(let cable): offer(cable)
         case .wake(let client): wake(client)
         case .leave(let client): leave(client)
+        case .letter(let place): letterArrives(place)
         case .statementDone(let server, let number): statementDone(server, number)
         case .opened(let request): opened(request)
         case .welcome(let server): welcome(server)
@@ -198,12 +226,12 @@ package final class World {
     }
 
     /// Tells the engine a fact and carries out what it wants.
-    func tell(_ fact: (inout Switchboard, Instant, inout ActionList) -> Void) {
+    func tell(_ board: Board, _ fact: (inout Switchboard, Instant, inout ActionList) -> Void) {
         verdict.events += 1
         actions.removeAll()
-        fact(&engine, now, &actions)
-        carryOut(from: ByteView(base: UnsafeRawPointer(bitPattern: 1)!, count: 0), source: nil)
-        finishEvent()
+        fact(&board.engine, now, &actions)
+        carryOut(on: board)
+        finishEvent(on: board)
     }
 
     /// Cuts the cycles of references, so that the world goes.
@@ -216,6 +244,8 @@ package final class World {
             server.owner = nil
         }
         heap = EventHeap()
+        for board in boards { board.letGo() }
+        mail = []
         followUps.removeAll()
     }
 

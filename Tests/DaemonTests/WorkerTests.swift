@@ -72,6 +72,17 @@ import Testing
         _ = linux_close(b)
     }
 
+    @Test(arguments: ways) func whoWaitsForADescriptorGoesOnWhenOneIsClosed(way: UseOfIOUring) throws {
+        var worker = try worker(way)
+        let (_, a) = client(of: &worker)
+        let later = worker.now + .seconds(3600)
+        worker.listeners.pause(worker.poller, until: later)
+        _ = linux_close(a)
+        worker.turn(longest: .seconds(1))
+        let resumeAt = worker.listeners.resumeAt
+        #expect(resumeAt.map { $0 <= worker.now + .milliseconds(20) } ?? true)
+    }
+
     @Test(arguments: ways) func whatIsLeftIsOfferedAgainWithMore(way: UseOfIOUring) throws {
         var worker = try worker(way)
         let (link, a) = client(of: &worker)

@@ -230,7 +230,7 @@ def comes_in(pooler, source, user="trusty"):
 @pytest.mark.parametrize("wanted", ["good.pool.test", "GOOD.pool.TEST", ".pool.test", ".test"])
 def test_a_host_by_name(ruled, names, wanted):
     """The name of the address counts if that name has the address; what others claim does not."""
-    pooler = ruled(f"host app all {wanted} trust\n", dns_max_ttl=60, dns_nxdomain_ttl=60)
+    pooler = ruled(f"host app all {wanted} trust\n", dns_max_ttl=60, dns_nxdomain_ttl=60, workers=1)
     assert comes_in(pooler, "127.0.8.1") is True
     for source in ("127.0.8.2", "127.0.8.3", "127.0.8.4"):
         assert comes_in(pooler, source) == "no authentication method is found"

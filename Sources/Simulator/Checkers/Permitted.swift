@@ -54,6 +54,13 @@ struct Permitted {
                     "sorry, too many clients already", "server conn crashed?", "connect timeout",
                 ]
             ),
+            (
+                scenario["login_evil"] > 0,
+                [
+                    "server login has been failing", "server login failed", "password authentication failed",
+                    "bad packet", "unknown pkt", "server conn crashed?", "connect timeout",
+                ]
+            ),
             (scenario["query_wait_timeout"] > 0, ["query_wait_timeout"]),
             (scenario["query_timeout"] > 0, ["query timeout", "query_timeout"]),
             (scenario["idle_transaction_timeout"] > 0, ["idle transaction timeout"]),
