@@ -69,8 +69,8 @@ let package = Package(
         pure(
             "Fuzzers",
             [
-                "Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "Auth", "Session", "Engine",
-                "Console",
+                "Primitives", "Wire", "Pool", "Config", "Crypto", "EventLoop", "TLS", "Auth", "Session",
+                "Engine", "Console",
             ]),
         // row 8
         .executableTarget(

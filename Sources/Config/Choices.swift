@@ -73,6 +73,21 @@ public enum SSLMode: UInt8, Choice {
     }
 }
 
+/// How TLS with a server begins.
+public enum TLSNegotiation: UInt8, Choice {
+    /// PostgreSQL's SSLRequest asks for it first.
+    case postgres
+    /// At once, as other protocols do; PostgreSQL understands it since version 17.
+    case direct
+
+    public var name: ByteString {
+        switch self {
+        case .postgres: "postgres"
+        case .direct: "direct"
+        }
+    }
+}
+
 /// Diffie-Hellman key exchange for clients. PgBouncer's manual lists `legacy`, its code refuses it; here it
 /// is `auto`.
 public enum DHEParams: UInt8, Choice {

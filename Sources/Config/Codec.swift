@@ -202,6 +202,16 @@ extension Codec<[ByteString]> {
     }
 }
 
+extension Codec<AddressList> {
+    /// Networks separated by commas or spaces.
+    static var networks: Codec {
+        let list = Codec<[ByteString]>.list
+        return Codec(
+            expected: "addresses or networks, as in 10.0.0.0/8, fd00::/8, 192.168.7.4",
+            parse: { list.parse($0).flatMap { AddressList($0) } }, print: { list.print($0.words) })
+    }
+}
+
 extension Codec where Value: Choice {
     /// One of the words, whatever the case of its letters.
     static func choice() -> Codec {

@@ -7,11 +7,22 @@ extension GlobalSettings {
             "max_client_conn", \.maxClientConn, .count(0...Limits.largestInteger),
             "Client connections allowed in total."),
         Setting(
+            "max_client_conn_per_address", \.maxClientConnPerAddress, .limit,
+            "Client connections allowed from one address, or one /64 of IPv6; 0 sets no limit."),
+        Setting(
             "max_db_client_connections", \.maxDbClientConnections, .limit,
             "Client connections allowed per database; 0 sets no limit."),
         Setting(
             "max_db_connections", \.maxDbConnections, .limit,
             "Server connections allowed per database over all users; 0 sets no limit."),
+        Setting(
+            "max_failed_logins_per_address", \.maxFailedLoginsPerAddress, .limit,
+            "Failed logins in a minute after which an address, or a /64 of IPv6, is refused until the "
+                + "minute is over; 0 sets no limit."),
+        Setting(
+            "max_login_conns", \.maxLoginConns, .limit,
+            "Connections that have not proved yet who they are; for one more the oldest of them is "
+                + "closed. 0: as many as max_client_conn, and at least 64."),
         Setting(
             "max_packet_size", \.maxPacketSize, .size(1...4_294_967_295),
             "Largest protocol message let through, in bytes."),
@@ -42,6 +53,13 @@ extension GlobalSettings {
         Setting(
             "pool_idle_timeout", \.poolIdleTimeout, .time,
             "Free a pool that has no clients and no servers this long; 0 keeps it."),
+        Setting(
+            "proxy_protocol", \.proxyProtocol, .flag, reload: .newConnections,
+            "Connections from proxy_protocol_trusted begin with a PROXY protocol header, version 1 or 2, and "
+                + "count as coming from the address it tells."),
+        Setting(
+            "proxy_protocol_trusted", \.proxyProtocolTrusted, .networks, reload: .newConnections,
+            "Addresses and networks of the proxies that are believed under proxy_protocol."),
         Setting(
             "query_timeout", \.queryTimeout, .time,
             "Longest time a query may run; 0 sets no limit."),
@@ -111,6 +129,10 @@ extension GlobalSettings {
         Setting(
             "server_tls_key_file", \.serverTLSKeyFile, .text, reload: .newPools,
             "Private key of server_tls_cert_file."),
+        Setting(
+            "server_tls_negotiation", \.serverTLSNegotiation, .choice(), reload: .newPools,
+            "How TLS towards servers begins: postgres asks first; direct does not, which saves a round "
+                + "trip, and needs PostgreSQL 17 and server_tls_sslmode require or higher."),
         Setting(
             "server_tls_protocols", \.serverTLSProtocols, .text, reload: .newPools,
             "TLS versions towards servers, as in client_tls_protocols."),

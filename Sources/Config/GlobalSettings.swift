@@ -95,6 +95,16 @@ public struct GlobalSettings: Equatable, Sendable {
     public var loginNotifyMessage: ByteString = ""
     /// Client connections allowed in total.
     public var maxClientConn: Int = 100
+    /// Client connections allowed from one address, or one /64 of IPv6; 0 sets no limit.
+    public var maxClientConnPerAddress: Int = 0
+    /// Failed logins in a minute after which an address, or a /64 of IPv6, is refused; 0 sets no limit.
+    public var maxFailedLoginsPerAddress: Int = 0
+    /// Connections that have not proved yet who they are; 0: as many as max_client_conn, and at least 64.
+    public var maxLoginConns: Int = 0
+    /// Connections from proxies that are believed begin with a PROXY protocol header.
+    public var proxyProtocol: Bool = false
+    /// Addresses and networks of those proxies.
+    public var proxyProtocolTrusted = AddressList()
     /// Client connections allowed per database; 0 sets no limit.
     public var maxDbClientConnections: Int = 0
     /// Server connections allowed per database over all users; 0 sets no limit.
@@ -169,6 +179,8 @@ public struct GlobalSettings: Equatable, Sendable {
     public var serverTLSProtocols: ByteString = "secure"
     /// TLS towards servers: disable, allow, prefer, require, verify-ca or verify-full.
     public var serverTLSSSLMode: SSLMode = .prefer
+    /// How TLS towards servers begins.
+    public var serverTLSNegotiation: TLSNegotiation = .postgres
     /// Let several processes listen on one port.
     public var soReuseport: Bool = false
     /// Period of averages and of the statistics line in the log, in seconds.

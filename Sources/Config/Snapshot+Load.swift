@@ -48,6 +48,7 @@ extension Snapshot {
         loader.readSecrets(previousSecrets, read)
         loader.readAccessRules(networks, read, list)
         let snapshot = loader.snapshot
+        loader.refuseContradictions(snapshot)
         return Examined(
             snapshot: snapshot, origins: loader.origins, errors: Array(loader.errors.prefix(Limits.errors)),
             notices: loader.notices)
@@ -211,6 +212,12 @@ private struct Loader {
                     if global.authType == .hba { errors.append(error) }
                 }
             }
+        }
+    }
+
+    mutating func refuseContradictions(_ snapshot: Snapshot) {
+        for row in Contradiction.rows where row.applies(snapshot.global) {
+            if let line = settingLines[row.setting] { refuse(line, row.sentence) }
         }
     }
 }

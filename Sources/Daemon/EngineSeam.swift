@@ -33,7 +33,7 @@ protocol EngineSeam: ~Copyable {
     /// Of several workers: a letter from another one, and who is to have a new client; `nil` for this worker.
     mutating func letterArrived(
         _ letter: Letter, from worker: WorkerID, now: Instant, into actions: inout ActionList)
-    mutating func workerForNewClient() -> WorkerID?
+    mutating func workerForNewClient(from peer: SocketAddress) -> WorkerID?
     var nextDeadline: Instant? { get }
 
     /// Console commands wait for somebody who may look at the whole engine; asked after each event.

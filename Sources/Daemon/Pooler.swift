@@ -105,7 +105,9 @@ struct Pooler: ~Copyable, EngineSeam {
         switchboard.letterArrived(letter, from: worker, now: now, into: &actions)
     }
 
-    mutating func workerForNewClient() -> WorkerID? { switchboard.workerForNewClient() }
+    mutating func workerForNewClient(from peer: SocketAddress) -> WorkerID? {
+        switchboard.workerForNewClient(from: peer)
+    }
 
     func heirlooms(withState: Bool) -> [Heirloom] { switchboard.heirlooms(withState: withState) }
     var isSuspended: Bool { switchboard.mode == .suspended }

@@ -39,7 +39,7 @@ extension Worker where Engine: ~Copyable {
             _ = linux_local_address(socket.descriptor, &address)
             local = SocketAddress(address)
         }
-        if let worker = engine.workerForNewClient() {
+        if let worker = engine.workerForNewClient(from: peer) {
             let baggage = Baggage(descriptor: socket.release())
             return put(.client(ClientParcel(peer: peer, local: local)), baggage, to: worker)
         }

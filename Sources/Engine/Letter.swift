@@ -58,10 +58,12 @@ public enum Letter: Sendable {
     // From a mate to the keeper.
 
     /// May this client of mine count as one of `max_client_conn`? Answered by `mayStay`.
-    case knock(ClientID)
+    case knock(ClientID, SocketAddress)
     /// May it have a place in this pool? Answered by `mayEnter`. What its login has taught about logging in
     /// to servers comes with it.
     case enter(ClientID, Entry, Proof)
+    /// Somebody at this address could not prove to be who it said.
+    case loginFailed(SocketAddress)
     /// A connection is gone, and with it what it had been allowed.
     case left(Departure)
     /// Lines that have grown old, and those reported earlier that have changed.
@@ -79,7 +81,7 @@ public enum Letter: Sendable {
 
     // From the keeper to a mate.
 
-    case mayStay(ClientID, Refusal?)
+    case mayStay(ClientID, SocketAddress, Refusal?)
     case mayEnter(ClientID, Entry, Refusal?, PoolNews)
     /// How the pool's servers can be reached just now.
     case news(PoolLabel, PoolNews)
@@ -169,6 +171,8 @@ public struct Departure: Sendable {
     public var isConnection: Bool
     /// It counted as one of `max_client_conn`.
     public var isGuest: Bool
+    /// Where it was.
+    public var peer: SocketAddress?
     public var entry: Entry?
 }
 

@@ -15,6 +15,7 @@ extension Switchboard {
         processID: UInt32, secret: ByteView, by asker: ClientID, now: Instant, into actions: inout ActionList
     ) {
         clients[asker].phase = .cancelRequest
+        isNoStranger(asker)
         clients[asker].requestAt = now
         cancelRequests += 1
         guard let client = owner(processID: processID, secret: secret) else {

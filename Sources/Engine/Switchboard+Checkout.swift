@@ -351,6 +351,8 @@ extension Switchboard {
         if clients[client].phase == .cancelRequest { endCancelRequest(client, now: now, into: &actions) }
         if clients[client].key != 0 { cancelKeys[clients[client].key] = nil }
         if clients[client].phase == .console { forgetConsole(client, now: now, into: &actions) }
+        isNoStranger(client)
+        leaveAddress(client)
         if !crew.isAlone { tellOfLeaving(client, into: &actions) }
         if let pool = clients[client].pool {
             pools[pool].clients -= 1

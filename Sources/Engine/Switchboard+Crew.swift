@@ -22,10 +22,12 @@ extension Switchboard {
             takeIn(parcel, now: now, into: &actions)
         case .server(let parcel):
             takeIn(parcel, from: worker, now: now, into: &actions)
-        case .knock(let client):
-            answerKnock(client, of: worker, into: &actions)
+        case .knock(let client, let peer):
+            answerKnock(client, peer, of: worker, now: now, into: &actions)
         case .enter(let client, let entry, let proof):
             answerEnter(client, entry, proof, of: worker, now: now, into: &actions)
+        case .loginFailed(let peer):
+            loginFailed(from: peer, now: now, into: &actions)
         case .left(let departure):
             settle(departure, of: worker, now: now, into: &actions)
         case .lines(let lines):
@@ -42,8 +44,8 @@ extension Switchboard {
         case .flushed(let number):
             flushedElsewhere[Int(worker.index)] = number
             endWaits(now: now, into: &actions)
-        case .mayStay(let client, let refusal):
-            mayStay(client, refusal, now: now, into: &actions)
+        case .mayStay(let client, let peer, let refusal):
+            mayStay(client, peer, refusal, now: now, into: &actions)
         case .mayEnter(let client, let entry, let refusal, let news):
             mayEnter(client, entry, refusal, news, now: now, into: &actions)
         case .news(let label, let news):
@@ -89,17 +91,22 @@ extension Switchboard {
 
     /// Which worker is to have a client that has just connected; `nil` for this one. The keeper's driver asks
     /// before `accepted`, and posts the socket with a `ClientParcel` to whoever is named.
-    public mutating func workerForNewClient() -> WorkerID? {
+    public mutating func workerForNewClient(from peer: SocketAddress) -> WorkerID? {
+        guard crew.isKeeper, countForMate(peer) else { return nil }
+        let worker = workerWithFewest()
+        if worker == nil { addresses.leave(peer, wasGuest: false) } else { lettersSent &+= 1 }
+        if let worker { connectionsElsewhere[Int(worker.index)] += 1 }
+        return worker
+    }
+
+    /// The mate that has the fewest connections, if that is fewer than here.
+    func workerWithFewest() -> WorkerID? {
         guard crew.isKeeper else { return nil }
         var best = clients.count - consoleClients
         var chosen: WorkerID?
         for mate in crew.mates where connectionsElsewhere[Int(mate.index)] < best {
             best = connectionsElsewhere[Int(mate.index)]
             chosen = mate
-        }
-        if let chosen {
-            connectionsElsewhere[Int(chosen.index)] += 1
-            lettersSent &+= 1
         }
         return chosen
     }
@@ -108,13 +115,16 @@ extension Switchboard {
     private mutating func takeIn(
         _ parcel: ClientParcel, now: Instant, into actions: inout ActionList
     ) {
-        if let client = accepted(peer: parcel.peer, local: parcel.local, now: now, into: &actions) {
+        if let client = takeIn(peer: parcel.peer, local: parcel.local, now: now, into: &actions) {
+            clients[client].isCounted = true
+            if crew.isKeeper { _ = addresses.arrive(parcel.peer, limit: 0) }
             clients[client].encryption = parcel.encryption
             actions.append(.adopt(.client(client)))
             // What `accepted` said of a link that was not there yet.
             if !clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
         } else if crew.isMate {
-            tellOfDeparture(Departure(isConnection: true, isGuest: false), into: &actions)
+            tellOfDeparture(
+                Departure(isConnection: true, isGuest: false, peer: parcel.peer), into: &actions)
         }
     }
 
@@ -128,10 +138,12 @@ extension Switchboard {
         lettersSent &+= 1
         actions.append(.part(.client(client), actions.write(.client(parcel)), to: worker))
         if crew.isMate {
-            tellOfDeparture(Departure(isConnection: true, isGuest: false), into: &actions)
+            tellOfDeparture(
+                Departure(isConnection: true, isGuest: false, peer: clients[client].peer), into: &actions)
         } else {
             connectionsElsewhere[Int(worker.index)] += 1
         }
+        isNoStranger(client)
         parameters.letGo(clients[client].parameters)
         clients.remove(client)
     }
@@ -168,10 +180,10 @@ extension Switchboard {
         if crew.isMate {
             login.isAskedFor = true
             hold(client, .login, into: &actions)
-            post(.knock(client), to: .keeper, into: &actions)
+            post(.knock(client, clients[client].peer), to: .keeper, into: &actions)
             return false
         }
-        if let refusal = admitGuest() {
+        if let refusal = admitGuest(from: clients[client].peer, now: now) {
             refuse(client, refusal, now: now, into: &actions)
             return false
         }
@@ -179,24 +191,27 @@ extension Switchboard {
         return true
     }
 
-    private mutating func admitGuest() -> Refusal? {
+    private mutating func admitGuest(from peer: SocketAddress, now: Instant) -> Refusal? {
         if guests >= snapshot.global.maxClientConn { return .maxClients }
+        if let refusal = enterAddress(peer, now: now) { return refusal }
         guests += 1
         return nil
     }
 
     private mutating func answerKnock(
-        _ client: ClientID, of worker: WorkerID, into actions: inout ActionList
+        _ client: ClientID, _ peer: SocketAddress, of worker: WorkerID, now: Instant,
+        into actions: inout ActionList
     ) {
-        post(.mayStay(client, admitGuest()), to: worker, into: &actions)
+        post(.mayStay(client, peer, admitGuest(from: peer, now: now)), to: worker, into: &actions)
     }
 
     private mutating func mayStay(
-        _ client: ClientID, _ refusal: Refusal?, now: Instant, into actions: inout ActionList
+        _ client: ClientID, _ peer: SocketAddress, _ refusal: Refusal?, now: Instant,
+        into actions: inout ActionList
     ) {
         guard clients.contains(client), let login = clients[client].login, login.isAskedFor else {
             guard refusal == nil else { return }
-            return tellOfDeparture(Departure(isConnection: false, isGuest: true), into: &actions)
+            return tellOfDeparture(Departure(isConnection: false, isGuest: true, peer: peer), into: &actions)
         }
         login.isAskedFor = false
         if let refusal { return refuse(client, refusal, now: now, into: &actions) }
@@ -276,7 +291,8 @@ extension Switchboard {
             if clients[client].isGuest { guests -= 1 }
             return
         }
-        var departure = Departure(isConnection: true, isGuest: clients[client].isGuest)
+        var departure = Departure(
+            isConnection: true, isGuest: clients[client].isGuest, peer: clients[client].peer)
         if let pool = clients[client].pool, let database = clients[client].database,
             let user = clients[client].user
         {
@@ -296,6 +312,14 @@ extension Switchboard {
     ) {
         if departure.isConnection { connectionsElsewhere[Int(worker.index)] -= 1 }
         if departure.isGuest { guests -= 1 }
+        if let peer = departure.peer {
+            if departure.isConnection {
+                addresses.leave(peer, wasGuest: departure.isGuest)
+            } else {
+                // It has left before it heard that it may stay, and was counted as one that had not asked.
+                addresses.stepBack(peer)
+            }
+        }
         if let entry = departure.entry, let database = database(named: entry.database),
             let user = findUser(entry.user), let serverUser = findUser(entry.serverUser),
             let pool = poolNames[PoolName(database: database, user: serverUser)]

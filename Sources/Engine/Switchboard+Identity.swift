@@ -102,6 +102,7 @@ extension Switchboard {
         } else {
             reason = "TLS connection required"
         }
+        loginFailed(from: clients[client].peer, now: now, into: &actions)
         logRule(reason, login, client, into: &actions)
         refuse(client, .certificateRejected, now: now, into: &actions)
     }
@@ -188,6 +189,7 @@ extension Switchboard {
         }
         login.lookedUp = nil
         logRule(reason, login, client, into: &actions)
+        loginFailed(from: clients[client].peer, now: now, into: &actions)
         switch judge {
         case .ldap: refuse(client, .rejectedByLDAP, now: now, into: &actions)
         case .pam: refuse(client, .rejectedByPAM, now: now, into: &actions)
@@ -350,6 +352,7 @@ extension Switchboard {
         _ client: ClientID, _ failure: ClientAuthFailure, now: Instant, into actions: inout ActionList
     ) {
         guard let login = clients[client].login else { return }
+        loginFailed(from: clients[client].peer, now: now, into: &actions)
         logRule(failure.reason, login, client, into: &actions)
         if let lookup = login.usedLookup { dropAnswer(lookup) }
         let refusal = Refusal(failure.text, detail: login.mayBeLookedUp ? Self.failureDetail : nil)

@@ -293,6 +293,7 @@ extension Switchboard {
             parameters.letGo(set)
             return nil
         }
+        clients[client].isStranger = false
         actions.append(.adopt(.client(client)))
         clients[client].requestAt = requestAt
         guard let (database, pool) = place(row, now: now, into: &actions),
@@ -321,7 +322,13 @@ extension Switchboard {
     private mutating func inheritNewcomer(
         _ peer: SocketAddress, _ local: SocketAddress, now: Instant, into actions: inout ActionList
     ) -> ClientID? {
-        guard let client = accepted(peer: peer, local: local, now: now, into: &actions) else { return nil }
+        guard let client = takeIn(peer: peer, local: local, now: now, into: &actions) else { return nil }
+        clients[client].awaitsHeader = speaksForOthers(peer)
+        // It was let in already: whoever is over a limit that has become lower may stay.
+        if !clients[client].awaitsHeader {
+            clients[client].isCounted = true
+            _ = addresses.arrive(peer, limit: 0)
+        }
         actions.append(.adopt(.client(client)))
         return client
     }
@@ -330,6 +337,13 @@ extension Switchboard {
         _ client: ClientID, _ database: DatabaseID, _ user: UserID, _ pool: PoolID, _ key: UInt64,
         now: Instant
     ) {
+        if !clients[client].isCounted { _ = addresses.arrive(clients[client].peer, limit: 0) }
+        clients[client].isCounted = true
+        clients[client].awaitsHeader = false
+        if crew.isAlone {
+            clients[client].isGuest = true
+            _ = addresses.enter(clients[client].peer, limit: 0)
+        }
         clients[client].phase = .idle
         clients[client].database = database
         clients[client].user = user

@@ -22,6 +22,8 @@ extension Switchboard {
             let rest = bytes.slice(offset)
             let consumed: Int
             switch clients[client].phase {
+            case .startup where clients[client].awaitsHeader:
+                consumed = introduction(rest, of: client, now: now, into: &actions)
             case .startup:
                 consumed = firstPacket(rest, from: client, now: now, into: &actions)
             case .authenticating:
@@ -83,6 +85,8 @@ extension Switchboard {
             refuse(client, .oldProtocol, now: now, into: &actions)
         case .message(kind: ClientMessageKind.password.rawValue):
             refuse(client, .earlyPassword, now: now, into: &actions)
+        case .message where refusesHeader(bytes, from: client, now: now, into: &actions):
+            break
         case .directTLS, .message:
             forget(client, because: "bad packet", told: false, now: now, into: &actions)
             actions.append(.drop(.client(client)))
@@ -244,11 +248,19 @@ extension Switchboard {
                     .appending(clients[client].encryption?.text ?? "no").appending(" replication=")
                     .appending(login.replication?.kind.inLog ?? "no"), into: &actions)
         }
+        if isConsole, isShutOut(clients[client].peer, now: now) {
+            return refuse(client, .shutOutAddress, now: now, into: &actions)
+        }
         if !isConsole {
             if !crew.isAlone {
                 guard isGuest(client, login, now: now, into: &actions) else { return }
             } else if clients.count - cancelRequests - consoleClients > snapshot.global.maxClientConn {
                 return refuse(client, .maxClients, now: now, into: &actions)
+            } else if !clients[client].isGuest {
+                if let refusal = enterAddress(clients[client].peer, now: now) {
+                    return refuse(client, refusal, now: now, into: &actions)
+                }
+                clients[client].isGuest = true
             }
         }
         if isConsole, isConsoleOwner(client, login) {
@@ -269,6 +281,7 @@ extension Switchboard {
     /// The client is who it says: find its pool and greet it, or say why not.
     mutating func admit(_ client: ClientID, now: Instant, into actions: inout ActionList) {
         guard let login = clients[client].login else { return }
+        isNoStranger(client)
         if login.database == Self.consoleName {
             return admitToConsole(client, login, now: now, into: &actions)
         }
@@ -359,6 +372,7 @@ extension Switchboard {
         }
         clients[client].user = user
         clients[client].database = database
+        leaveAddress(client)
         clients[client].consoleRights = isAdmin ? .admin : .stats
         clients[client].phase = .console
         if let wishes = login.wishes {

@@ -50,6 +50,11 @@ extension Switchboard {
         {
             return false
         }
+        if tlsForServers.demandsTLS, snapshot.global.serverTLSNegotiation == .direct {
+            servers[server].phase = .shakingHands
+            actions.startTLS(.server(server), host: certificateHost(of: server), isDirect: true)
+            return true
+        }
         servers[server].phase = .askingForTLS
         actions.send(to: .server(server)) {
             $0.append(uint32: 8)

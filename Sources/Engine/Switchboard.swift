@@ -105,6 +105,11 @@ public struct Switchboard: ~Copyable {
     /// `max_client_conn` on all workers.
     var connectionsElsewhere: [Int]
     var guests = 0
+    /// With several workers, at the keeper: of all of them.
+    public internal(set) var addresses = AddressBook()
+    /// Clients of this worker that have not proved yet who they are, and those that ever were, oldest first.
+    public internal(set) var strangers = 0
+    var strangerLine = Ring<ClientID>()
     /// At the keeper: servers that mates have.
     var lentServers = 0
     /// At the keeper: the last configuration and the last SUSPEND that mates were told of, and what each has
@@ -182,8 +187,19 @@ public struct Switchboard: ~Copyable {
 
     // MARK: What the world tells
 
-    /// A client connected. `nil`: there is no room even to say so; close the socket.
+    /// A client connected. `nil`: there is no room even to say so; close the socket. It may be refused at
+    /// once: the list says so.
     public mutating func accepted(
+        peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
+    ) -> ClientID? {
+        guard let client = takeIn(peer: peer, local: local, now: now, into: &actions) else { return nil }
+        clients[client].awaitsHeader = speaksForOthers(peer)
+        if !clients[client].awaitsHeader { countAddress(client, now: now, into: &actions) }
+        return client
+    }
+
+    /// A client is here from now on, whoever has accepted it.
+    mutating func takeIn(
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
     ) -> ClientID? {
         parameters.hold(again: parameters.empty)
@@ -194,6 +210,7 @@ public struct Switchboard: ~Copyable {
             return nil
         }
         wake(client, after: snapshot.global.clientLoginTimeout, from: now)
+        isStrange(client, now: now, into: &actions)
         if mode == .suspended { hold(client, .suspension, into: &actions) }
         return client
     }

@@ -51,6 +51,11 @@ package enum FuzzTable {
             "DEALLOCATE is recognised only where PostgreSQL's own lexer would; doubtful texts are passed on.",
             limitBytes: 600, dictionary: StatementWords.words, run: StatementWords.run),
         Fuzzer(
+            "F13", "tls",
+            "Whoever sits between two ends of TLS has nothing read that was not written, and nothing grow.",
+            limitBytes: 2048, boundMilliseconds: 1000, dictionary: EncryptedStreams.words,
+            run: EncryptedStreams.run),
+        Fuzzer(
             "F14", "event-script",
             "Whatever clients, servers, operators and time do, rules hold after every event and all heals.",
             limitBytes: 1024, boundMilliseconds: 5000, dictionary: EventScript.words, run: EventScript.run),
@@ -58,6 +63,10 @@ package enum FuzzTable {
             "F15", "printed-text",
             "A log line has no control byte and fits; tables say names byte for byte.",
             dictionary: PrintedText.words, run: PrintedText.run),
+        Fuzzer(
+            "F16", "proxy-header",
+            "A PROXY header is known by its last byte, whatever follows, and reads as it was written.",
+            limitBytes: 5000, dictionary: ProxyHeaders.words, run: ProxyHeaders.run),
     ]
 
     /// Must fail, by a finding and by a trap; not among the others.

@@ -30,7 +30,8 @@ public struct ClientSession: ~Copyable {
     public var phase = Phase.startup
     /// Number of the connection, one count for all of the process (`id` in SHOW CLIENTS).
     public let number: UInt64
-    public let peer: SocketAddress
+    /// Where it is; of a client behind a proxy that is believed, what that says.
+    public var peer: SocketAddress
     public let local: SocketAddress
     public var holds: Holds = []
 
@@ -60,8 +61,14 @@ public struct ClientSession: ~Copyable {
     public var statements: ClientStatements?
     public var unnamed = UnnamedStatement()
 
-    /// It counts as one of `max_client_conn`; only with several workers, where the keeper must be asked.
+    /// It counts as one of `max_client_conn`; with several workers the keeper must be asked.
     public var isGuest = false
+    /// A proxy is to say first where it is.
+    public var awaitsHeader = false
+    /// Its address counts it, here or, for a mate, at the keeper.
+    public var isCounted = false
+    /// It has not proved yet who it is.
+    public var isStranger = true
     public var consoleRights = ConsoleRights.stats
     /// A console client that is the next process of ours, and can read the state of sessions.
     public var knowsHeirlooms = false

@@ -67,6 +67,17 @@ extension Refusal {
     public static let maxClients = Refusal(
         "no more connections allowed (max_client_conn)",
         hint: "Raise max_client_conn, or close connections that are not in use.")
+    public static let maxClientsOfAddress = Refusal(
+        "no more connections allowed from this address (max_client_conn_per_address)", state: "53300",
+        hint: "Raise max_client_conn_per_address, or close connections that are not in use.")
+    public static let shutOutAddress = Refusal(
+        "too many failed logins from this address (max_failed_logins_per_address)", state: "53300",
+        hint: "Try again in a minute.")
+    public static let pushedOut = Refusal(
+        "too many connections are logging in (max_login_conns)", state: "53300", hint: "Try again.")
+    public static let headerMissing = Refusal(
+        "PROXY protocol header expected (proxy_protocol)",
+        hint: "The proxy must send one (send-proxy-v2 in HAProxy), or leave proxy_protocol_trusted.")
     public static let maxDatabaseClients = Refusal(
         "client connections exceeded (max_db_client_connections)")
     public static let maxUserClients = Refusal("client connections exceeded (max_user_client_connections)")

@@ -24,7 +24,7 @@ extension World {
         let local = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: 6432)
         note("accept", seed, 0)
         let mixed = scenario.seed ^ (seed &+ 77) &* 0xD134_2543_DE82_EF95
-        if let worker = keeper.engine.workerForNewClient() {
+        if let worker = keeper.engine.workerForNewClient(from: peer) {
             // No link yet: the other worker's engine names it.
             let link = LinkID.client(ClientID(Handle(slot: 0, generation: 0)))
             let cable = Cable(link: link, on: keeper, far: far, random: Random(seed: mixed))

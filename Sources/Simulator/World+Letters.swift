@@ -23,7 +23,7 @@ extension World {
             return found("O7 a letter from worker \(board.worker.index) to worker \(worker.index)")
         }
         if case .order = letter { disturbedAt = clock }
-        if case .mayStay(_, _?) = letter { checkRoom() }
+        if case .mayStay(_, _, _?) = letter { checkRoom() }
         note("post", UInt64(place), cable == nil ? 0 : 1)
         say("  \(board.worker.index) posts to \(worker.index): \(letter.shown)")
         var delay = UInt64(1 + random.below(knobs.letterLatency))
@@ -121,8 +121,9 @@ extension Letter {
         switch self {
         case .client: "client"
         case .server(let parcel): "server \(parcel.number)"
-        case .knock(let client): "knock \(client.handle.slot)"
+        case .knock(let client, _): "knock \(client.handle.slot)"
         case .enter(let client, _, _): "enter \(client.handle.slot)"
+        case .loginFailed: "loginFailed"
         case .left(let departure): "left \(departure.isConnection) \(departure.isGuest)"
         case .lines(let lines): "lines \(lines.shown)"
         case .spareGiven: "spareGiven"
@@ -130,7 +131,7 @@ extension Letter {
         case .period: "period"
         case .applied(let era): "applied \(era)"
         case .flushed(let number): "flushed \(number)"
-        case .mayStay(let client, let refusal): "mayStay \(client.handle.slot) \(refusal == nil)"
+        case .mayStay(let client, _, let refusal): "mayStay \(client.handle.slot) \(refusal == nil)"
         case .mayEnter(let client, _, let refusal, _): "mayEnter \(client.handle.slot) \(refusal == nil)"
         case .news: "news"
         case .refuseLine: "refuseLine"

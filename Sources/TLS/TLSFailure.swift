@@ -6,6 +6,10 @@ package struct TLSFailure: Error, Equatable, Sendable {
     package let text: ByteString
     package init(_ text: ByteString) { self.text = text }
 
+    /// Something else than PostgreSQL may be spoken on the other side.
+    static let noProtocol = TLSFailure(
+        "the server has not agreed to PostgreSQL's protocol (ALPN), which direct TLS needs")
+
     /// What the library says of its last call; forgotten there afterwards.
     static func fromLibrary(_ otherwise: StaticString) -> TLSFailure {
         // The first entry is the cause, what follows is where it was felt.

@@ -57,11 +57,21 @@ package struct TLSStream: @unchecked Sendable {
     /// Goes on with the handshake; `input` is left with what it has not used.
     package func handshake(_ input: inout ByteView, _ exchange: inout TLSExchange) -> Handshake {
         let result = run(&input, &exchange) { SSL_do_handshake(ssl) }
-        if result == 1 { return .done }
+        if result == 1 { return hasItsProtocol ? .done : .failed(.noProtocol) }
         switch SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .goesOn
         default: return .failed(failure)
         }
+    }
+
+    /// A server that was not asked for TLS first must have agreed that PostgreSQL is spoken inside; of
+    /// clients the library sees to that.
+    private var hasItsProtocol: Bool {
+        guard SSL_is_server(ssl) == 0, SSL_get_ex_data(ssl, 0) != nil else { return true }
+        var agreed: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &agreed, &count)
+        return agreed != nil && count > 0
     }
 
     /// Decrypts into `place`.

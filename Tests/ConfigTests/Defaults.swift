@@ -2,7 +2,11 @@ import Config
 import Primitives
 
 /// Settings of our own.
-let ourSettings: Set = ["io_uring", "log_format", "supervisor", "workers"]
+let ourSettings: Set = [
+    "io_uring", "log_format", "max_client_conn_per_address", "max_failed_logins_per_address",
+    "max_login_conns", "proxy_protocol", "proxy_protocol_trusted", "server_tls_negotiation", "supervisor",
+    "workers",
+]
 
 /// Every setting PgBouncer has on Linux, in the order of its `SHOW CONFIG`, with the default printed there.
 let pgbouncerDefaults: [(name: String, text: ByteString?)] = [

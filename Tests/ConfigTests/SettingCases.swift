@@ -8,13 +8,19 @@ struct SettingCase: Sendable {
     let text: ByteString
     let shown: ByteString
     let bad: ByteString
+    /// Lines without which it would be a contradiction.
+    let with: ByteString
 
-    init(_ name: String, _ reload: ReloadRule, _ text: ByteString, shown: ByteString, bad: ByteString) {
+    init(
+        _ name: String, _ reload: ReloadRule, _ text: ByteString, shown: ByteString, bad: ByteString,
+        with: ByteString = ""
+    ) {
         self.name = name
         self.reload = reload
         self.text = text
         self.shown = shown
         self.bad = bad
+        self.with = with
     }
 }
 
@@ -66,8 +72,11 @@ let settingCases: [SettingCase] = [
     SettingCase("logfile", .now, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("login_notify_message", .newConnections, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("max_client_conn", .now, "33", shown: "33", bad: "-1"),
+    SettingCase("max_client_conn_per_address", .now, "7", shown: "7", bad: "many"),
     SettingCase("max_db_client_connections", .now, "7", shown: "7", bad: "1e3"),
     SettingCase("max_db_connections", .now, "-1", shown: "0", bad: "all"),
+    SettingCase("max_failed_logins_per_address", .now, "-1", shown: "0", bad: "1.5"),
+    SettingCase("max_login_conns", .now, "7", shown: "7", bad: "x"),
     SettingCase("max_packet_size", .now, "1GB", shown: "1073741824", bad: "1TB"),
     SettingCase("max_prepared_statements", .now, "33", shown: "33", bad: "-1"),
     SettingCase("max_user_client_connections", .now, "7", shown: "7", bad: "99999999999"),
@@ -78,6 +87,12 @@ let settingCases: [SettingCase] = [
     SettingCase("pkt_buf", .restart, "8kB", shown: "8192", bad: "15"),
     SettingCase("pool_mode", .now, "Statement", shown: "statement", bad: "tx"),
     SettingCase("pool_idle_timeout", .now, "500ms", shown: "0.5", bad: "1e99"),
+    SettingCase(
+        "proxy_protocol", .newConnections, "yes", shown: "1", bad: "v2", with: "proxy_protocol_trusted = ::1\n"),
+    SettingCase(
+        "proxy_protocol_trusted", .newConnections, "10.0.0.0/8 fd00::/8,::1",
+        shown: "10.0.0.0/8, fd00::/8, ::1",
+        bad: "10.0.0.0/33"),
     SettingCase("query_timeout", .now, "2 min", shown: "120", bad: "soon"),
     SettingCase("query_wait_notify", .now, "1min", shown: "60", bad: "0.5"),
     SettingCase("query_wait_timeout", .now, "1h", shown: "3600", bad: "-1"),
@@ -101,6 +116,9 @@ let settingCases: [SettingCase] = [
     SettingCase("server_tls_cert_file", .newPools, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("server_tls_ciphers", .newPools, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("server_tls_key_file", .newPools, "some thing", shown: "some thing", bad: "a\0b"),
+    SettingCase(
+        "server_tls_negotiation", .newPools, "Direct", shown: "direct", bad: "ssl",
+        with: "server_tls_sslmode = require\n"),
     SettingCase("server_tls_protocols", .newPools, "some thing", shown: "some thing", bad: "a\0b"),
     SettingCase("server_tls_sslmode", .newPools, "Disable", shown: "disable", bad: "maybe"),
     SettingCase("so_reuseport", .restart, "-1", shown: "1", bad: "maybe"),

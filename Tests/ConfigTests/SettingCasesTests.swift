@@ -21,7 +21,7 @@ import Testing
 
     @Test(arguments: names) func itIsReadAndShown(name: String) throws {
         let (row, wanted) = try find(name)
-        let loaded = try load(file(name, wanted.text)).get()
+        let loaded = try load(file(name, wanted.text) + wanted.with).get()
         #expect(row.shownText(in: loaded.snapshot.global) == wanted.shown)
     }
 
@@ -60,8 +60,8 @@ import Testing
     @Test(arguments: names) func aReloadKnowsWhenItCounts(name: String) throws {
         let (row, wanted) = try find(name)
         #expect(row.reload == wanted.reload)
-        let old = try load("[pgbouncer]\n").get().snapshot
-        let new = try load(file(name, wanted.text)).get().snapshot
+        let old = try load("[pgbouncer]\n" + wanted.with).get().snapshot
+        let new = try load(file(name, wanted.text) + wanted.with).get().snapshot
         if row.shownText(in: old.global) == row.shownText(in: new.global) { return }
         let difference = SnapshotDiff(from: old, to: new)
         let isLate = wanted.reload == .restart
@@ -73,7 +73,7 @@ import Testing
         let kept = new.keepingStartSettings(of: old)
         #expect((row.shownText(in: kept.global) == wanted.shown) == !isLate)
         // Taken out of the file again, it has its default again.
-        let gone = try load("[pgbouncer]\n").get().snapshot
+        let gone = try load("[pgbouncer]\n" + wanted.with).get().snapshot
         #expect(row.shownText(in: gone.global) == row.shownText(in: old.global))
     }
 }

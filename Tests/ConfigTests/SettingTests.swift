@@ -43,7 +43,7 @@ import Testing
     func numbersNeverOverflowAndNeverBecomeZero(name: String) throws {
         let row = try #require(GlobalSettings.row(named: ByteString(name)))
         let isText = row.expected.hasPrefix("text") || row.expected.hasPrefix("a database")
-        if isText || row.expected.hasPrefix("names") { return }
+        if isText || row.expected.hasPrefix("names") || row.expected.hasPrefix("addresses") { return }
         for bad in ["99999999999", "\u{663}", "", "5 ", "5x", "0x", "1e99", "--1", "nan", "inf"]
             as [ByteString]
         {

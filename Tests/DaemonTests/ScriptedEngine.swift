@@ -53,7 +53,7 @@ struct ScriptedEngine: EngineSeam, ~Copyable {
         obey(&actions)
     }
 
-    mutating func workerForNewClient() -> WorkerID? { nil }
+    mutating func workerForNewClient(from peer: SocketAddress) -> WorkerID? { nil }
 
     mutating func ended(_ link: LinkID, _ end: LinkEnd, now: Instant, into actions: inout ActionList) {
         notes.append("ended \(end)")

@@ -383,6 +383,10 @@ final class Bench {
         #expect(clients == 0, sourceLocation: sourceLocation)
         #expect(servers == 0, sourceLocation: sourceLocation)
         #expect(statements == 0, "statements left", sourceLocation: sourceLocation)
+        let counted = board.addresses.addressCount
+        let strangers = board.strangers
+        #expect(counted == 0, "addresses left", sourceLocation: sourceLocation)
+        #expect(strangers == 0, "strangers left", sourceLocation: sourceLocation)
         for pool in board.poolIDs {
             let left = board.pools[pool].lists.sessions + board.pools[pool].lists[.cancelling].count
             let waiting = board.pools[pool].waiting.count

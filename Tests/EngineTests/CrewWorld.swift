@@ -602,7 +602,7 @@ final class CrewWorld {
         client.wanted = nil
         let address = SocketAddress(family: .ipv4, high: 0x7F00_0001 << 32, port: UInt16(index))
         let hello = startup([("user", client.user), ("database", client.database)])
-        var chosen = nodes[0].board.workerForNewClient().map { Int($0.index) } ?? 0
+        var chosen = nodes[0].board.workerForNewClient(from: address).map { Int($0.index) } ?? 0
         if let place = plan.place {
             let wanted = place(index)
             if chosen != 0 { nodes[0].board.connectionsElsewhere[chosen] -= 1 }

@@ -243,6 +243,30 @@ import Testing
         }
     }
 
+    /// Not a byte goes out before TLS, neither for a session nor for a cancel request.
+    @Test(arguments: SSLMode.allCases)
+    func directTLSAsksNobody(_ mode: SSLMode) {
+        let bench = bench(servers: mode) { $0.global.serverTLSNegotiation = .direct }
+        bench.connect("A")
+        let told = bench.reach("S1")
+        guard mode.demandsTLS else {
+            #expect(!told.contains { $0.hasPrefix("startTLS") })
+            return bench.finish()
+        }
+        #expect(told == ["startTLS S1 '10.0.0.1' direct"])
+        #expect((bench.sent["S1"] ?? []).isEmpty)
+        bench.secure("S1")
+        bench.say("S1", authenticationOk + backendKey(1, 0x0101_0101) + ready)
+        #expect(bench.state("A") == "idle")
+        bench.say("A", query("select pg_sleep(9)"))
+        bench.dial("K")
+        bench.say("K", cancelRequest(bench.key(of: "A")))
+        #expect(bench.reach("S2") == ["startTLS S2 '10.0.0.1' direct"])
+        bench.secure("S2")
+        #expect(bench.sent["S2"] == cancelRequest([0, 0, 0, 1, 1, 1, 1, 1]))
+        bench.finish()
+    }
+
     @Test func aFailedHandshakeIsNotFollowedByPlainText() {
         let bench = bench(servers: .prefer)
         bench.connect("A")

@@ -75,6 +75,15 @@ def pooler_binary():
     return Path(os.environ.get("PGLIDO", REPOSITORY / ".build/release/pglido")).resolve()
 
 
+def listen_addresses():
+    """For listen_addr: this machine by IPv4, and by IPv6 if it has that."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return "127.0.0.1"
+    return "127.0.0.1,::1"
+
+
 class Ports:
     """Free ports below the ephemeral range; each xdist worker has a range of its own."""
 

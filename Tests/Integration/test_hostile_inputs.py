@@ -10,6 +10,7 @@ import os
 import random
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -18,16 +19,18 @@ from pathlib import Path
 import pytest
 
 import scram
+from certificates import Authority
 from direct import FENCE, FENCE_ANSWER, permitted
 from fakeserver import READY, FakeServer, result
 from hostile_cases import (
-    CANARY, CASES, DIRECT, ELSEWHERE, GOOD, KNOWN, LEFT_OUT, RECENT, SERVER_CASES, Case,
+    CANARY, CASES, CLOSES, DIRECT, ELSEWHERE, GOOD, KNOWN, LEFT_OUT, RECENT, SERVER_CASES, Case,
 )
 from machine import pooler_binary
 from pooler import Pooler, ask
 from waiting import eventually
 from wire import (
-    SYNC, Closed, Wire, bind, cancel_request, close, errors, execute, kinds, parse, query, rows, startup,
+    SSL_REQUEST, SYNC, Closed, Wire, bind, cancel_request, close, errors, execute, kinds, packet, parse, query, rows,
+    startup,
 )
 
 # Against PgBouncer only the reactions are compared, in one piece: it holds few of the checks.
@@ -114,7 +117,7 @@ def told(sql, _):
 
 
 @pytest.fixture(scope="module")
-def venues(room, binary, database):
+def venues(room, binary, database, tmp_path_factory):
     """Poolers by the place a case goes to, made when first needed."""
     database.execute("create table if not exists hostile (i int)")
     database.execute("grant all on hostile to public")
@@ -124,7 +127,7 @@ def venues(room, binary, database):
     app = f"host=127.0.0.1 port={database.port} dbname={database.name}"
     verifiers = {"trusty": "", "visitor": scram.verifier(CANARY), "admin": scram.verifier(CANARY)}
 
-    def make(kind):
+    def make(kind, tls):
         more = {
             "trust": {},
             "server": {},
@@ -135,20 +138,49 @@ def venues(room, binary, database):
         recorded = f"host=127.0.0.1 port={record.port}" + (" pool_size=1" if kind == "server" else "")
         databases = {"app": app + ("" if kind in ("trust", "server") else " user=trusty"), "recorded": recorded}
         settings = {"default_pool_size": 3, "client_login_timeout": 4, **more.pop("settings", {})}
-        pooler = Pooler(room / f"{worker}-hostile-{kind}", binary, databases=databases, settings=settings, **more)
+        if tls:
+            authority = Authority(tmp_path_factory.mktemp("hostile"))
+            site = authority.issue("localhost", "DNS:localhost", for_daemons=True)
+            settings |= {"client_tls_sslmode": "prefer", "client_tls_key_file": site.key}
+            settings |= {"client_tls_cert_file": site.certificate, "workers": 1}
+        pooler = Pooler(room / f"{worker}-hostile-{kind}{'-tls' * tls}", binary, databases=databases, settings=settings, **more)
         return pooler.start(), own
 
-    def venue(place):
+    def venue(place, tls=False):
         kind = place if place in ("sasl", "password", "server") else "trust"
-        if kind not in made:
-            pooler, own = make(kind)
-            made[kind] = ScramVenue(pooler, record) if kind == "sasl" else Venue(pooler, record, **own)
-        return made[kind]
+        if (kind, tls) not in made:
+            pooler, own = make(kind, tls)
+            made[kind, tls] = ScramVenue(pooler, record) if kind == "sasl" else Venue(pooler, record, **own)
+        return made[kind, tls]
 
     yield venue
     for each in made.values():
         each.end()
     record.listener.close()
+
+
+class EncryptedWire(Wire):
+    """A wire inside TLS."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.socket.sendall(packet(SSL_REQUEST))
+        assert self.socket.recv(1) == b"S"
+        self.socket = context.wrap_socket(self.socket)
+
+    def send(self, *parts):
+        try:
+            super().send(*parts)
+        except ssl.SSLError as error:
+            raise ConnectionResetError(str(error)) from error
+
+    def read_bytes(self, count):
+        try:
+            return super().read_bytes(count)
+        except ssl.SSLError as error:
+            raise Closed(str(error)) from error
 
 
 class ScramWire(Wire):
@@ -214,9 +246,9 @@ GLUE = {
 STOPS = {"asked": "R", "asked or fatal": "R", "enters": "Z", "fails later": "Z", "error": "Z", "error or end": "Z"}
 
 
-def open_wire(case, port, glued, database="app"):
+def open_wire(case, port, glued, database="app", make=Wire):
     """A connection at the place where the case begins; the glue is left to be sent."""
-    wire = Wire(port)
+    wire = make(port)
     if case.place == "inside":
         wire.login(database=database)
     elif case.place == "console":
@@ -258,9 +290,9 @@ def hear(case, wire, glued):
         return [*heard, "end"]
 
 
-def play(case, port, pieces, glued, database="app"):
+def play(case, port, pieces, glued, database="app", make=Wire):
     """One delivery: what was heard, and the wire for one more question."""
-    wire = open_wire(case, port, glued, database)
+    wire = open_wire(case, port, glued, database, make)
     if glued:
         pieces = [GLUE[case.place] + pieces[0], *pieces[1:]]
     if case.expect.what == "direct":
@@ -347,9 +379,42 @@ def test_case(case, venues, database, request):
     pytest.fail(f"g4: still {grown} bytes more after {ROUNDS} rounds")
 
 
-def _deliver(case, venue, delivery, direct):
+def inside_tls(case):
+    """The case as it is inside TLS: there channel binding is on offer, and who says that it is not was lied to."""
+    return case._replace(expect=CLOSES) if case.number == "C13" else case
+
+
+def _few_deliveries(case):
+    """Whole, each byte a record of its own, cut once, glued."""
+    kinds_seen = set()
+    for delivery in deliveries(case):
+        kind = delivery[0].split(" at ")[0]
+        if kind not in kinds_seen:
+            kinds_seen.add(kind)
+            yield delivery
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("case", [pytest.param(inside_tls(c), id=c.id) for c in CASES])
+def test_case_inside_tls(case, venues, database, request):
+    """The same reactions and checks for bytes that come through TLS."""
+    if (reason := KNOWN.get(case.id)) is not None:
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    venue = venues(case.place, tls=True)
+    direct = {}
+    before = Before(venue)
+    for delivery in _few_deliveries(case):
+        name, pieces, glued = delivery
+        if case.expect.what == "direct" and glued not in direct:
+            direct[glued], wire = play(case, database.port, pieces, glued, database.name)
+            wire.close()
+        _deliver(case, venue, delivery, direct, EncryptedWire)
+    before.check(case, sum(1 for _ in _few_deliveries(case)))
+
+
+def _deliver(case, venue, delivery, direct, make=Wire):
     name, pieces, glued = delivery
-    heard, wire = play(case, venue.pooler.port, pieces, glued)
+    heard, wire = play(case, venue.pooler.port, pieces, glued, make=make)
     with wire:
         try:
             judge(case, heard, wire, direct.get(glued))

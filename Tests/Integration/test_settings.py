@@ -11,7 +11,7 @@ WORDS = {
     "pool_mode": "session", "client_tls_sslmode": "disable", "server_tls_sslmode": "disable",
     "client_tls_dheparams": "none", "syslog_facility": "local1", "client_tls_protocols": "all",
     "server_tls_protocols": "all", "client_tls_ciphers": "default", "server_tls_ciphers": "default",
-    "client_tls_ecdhcurve": "auto", "log_format": "json",
+    "client_tls_ecdhcurve": "auto", "log_format": "json", "proxy_protocol_trusted": "10.0.0.0/8",
 }
 
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,7 @@ from certificates import Authority, self_signed
 from cluster import Cluster
 from machine import PORTS
 from waiting import eventually
-from wire import cancel_request, packet, query, startup
+from wire import cancel_request, errors, packet, query, startup
 
 SSL_REQUEST = 80877103
 MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
@@ -671,3 +672,136 @@ def test_reload_of_certificates_reaches_every_worker(crew, authority, stranger):
         with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
             pooler.connect(sslmode="require")
     assert [c.execute("select 1").fetchone() for c in old] == [(1,)] * 6
+
+
+# Direct TLS towards servers. PostgreSQL understands it since version 17; a pooler understands it from clients.
+
+
+class Relay(threading.Thread):
+    """Passes connections on to a port, and keeps the first bytes of each."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.target, self.first = port, []
+        self.listener = socket.create_server(("0.0.0.0", 0))  # so that 127.0.0.2 is here, too
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def run(self):
+        """Accept until the listener is closed."""
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+
+    def _pass(self, source, target, keeps):
+        try:
+            while data := source.recv(65536):
+                if keeps:
+                    self.first.append(data[:8])
+                    keeps = False
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            source.close()
+            target.close()
+
+
+@pytest.fixture
+def direct(make_pooler, encrypted, authority):
+    """Factory: a pooler that reaches another one, which has TLS, by direct TLS through a relay."""
+
+    def make(host="localhost", **more):
+        inner = encrypted("require", auth_type="scram-sha-256", pool_mode="session")
+        relay = Relay(inner.port)
+        outer = make_pooler(
+            databases={"app": f"host={host} port={relay.port} dbname=app user=salty password=scram-secret"},
+            **{"server_tls_sslmode": "verify-full", "server_tls_negotiation": "direct",
+               "server_tls_ca_file": authority.certificate, "workers": 1, **more})
+        return outer, inner, relay
+
+    return make
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_direct_tls_to_a_server(direct, mode):
+    """No request comes before TLS, and everything works inside, cancel requests too."""
+    outer, inner, relay = direct(server_tls_sslmode=mode)
+    with outer.wire() as wire:
+        assert wire.value("select current_user") == "salty"
+        wire.send(query("select pg_sleep(30)"))
+        eventually(lambda: outer.pool()["sv_active"] == 1, "the query runs")
+        outer.cancel(wire.key)
+        assert errors(wire.read_until())[0]["C"] == "57014"
+        (row,) = [r for r in ask(outer, "show servers") if r["database"] == "app"]
+        assert row["tls"].startswith("TLSv1.3")
+    assert len(relay.first) >= 2
+    assert all(first[0] == 0x16 for first in relay.first), relay.first
+    assert "login attempt: db=app user=salty tls=TLSv1.3" in inner.log
+
+
+def test_direct_tls_verifies(direct):
+    """A certificate for another name is refused, as after a request."""
+    outer, _, relay = direct(host="127.0.0.1")
+    with outer.connect() as connection:  # its certificate is for this address, too
+        assert connection.execute("select 1").fetchone() == (1,)
+    other, _, _ = direct(host="127.0.0.2", query_wait_timeout=2)
+    with pytest.raises(psycopg.OperationalError):
+        other.connect()
+    assert "TLS handshake error: certificate verify failed" in other.log
+
+
+def test_direct_tls_to_a_server_that_does_not_know_it(make_pooler, backend):
+    """PostgreSQL before 17 hangs up; the log says so, and nothing goes out in the clear."""
+    pooler = make_pooler(
+        databases={"app": backend}, server_tls_sslmode="require", server_tls_negotiation="direct", query_wait_timeout=2,
+        workers=1)
+    with pytest.raises(psycopg.OperationalError):
+        pooler.connect()
+    assert re.search("closing because: server conn(ection)? crashed|TLS handshake error|server closed", pooler.log), pooler.log
+
+
+def test_direct_tls_demands_the_protocol(make_pooler, site, authority):
+    """A server that does not name PostgreSQL's protocol may be any other one: it gets no login."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(site.certificate, site.key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard = []
+
+    def serve():
+        while True:
+            try:
+                client, _ = listener.accept()
+                with context.wrap_socket(client, server_side=True) as stream:
+                    stream.settimeout(5)
+                    heard.append(stream.recv(100))
+            except OSError as error:
+                if listener.fileno() < 0:
+                    return
+                heard.append(error)
+
+    threading.Thread(target=serve, daemon=True).start()
+    pooler = make_pooler(
+        databases={"app": f"host=localhost port={listener.getsockname()[1]} user=salty password=x"},
+        server_tls_sslmode="verify-full", server_tls_negotiation="direct", server_tls_ca_file=authority.certificate,
+        query_wait_timeout=2, workers=1)
+    with pytest.raises(psycopg.OperationalError):
+        pooler.connect()
+    eventually(lambda: heard, "a connection has come")
+    listener.close()
+    assert "the server has not agreed to PostgreSQL's protocol (ALPN), which direct TLS needs" in pooler.log
+    assert not any(isinstance(word, bytes) and word for word in heard), heard
+
+
+def test_direct_needs_a_mode_that_demands_tls(make_pooler, backend):
+    """As in libpq: there is no falling back from it."""
+    pooler = make_pooler(
+        start=False, databases={"app": backend}, server_tls_sslmode="prefer", server_tls_negotiation="direct", workers=1)
+    pooler.write_files()
+    pooler.launch(pooler.ini)
+    assert pooler.wait_end() == 1
+    assert "direct needs server_tls_sslmode require, verify-ca or verify-full" in pooler.stderr
