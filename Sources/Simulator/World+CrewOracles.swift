@@ -173,7 +173,7 @@ extension World {
             for envelope in route.envelopes {
                 switch envelope.letter {
                 case .left(let departure): count += departure.isGuest ? 1 : 0
-                case .mayStay(_, let refusal): count += refusal == nil ? 1 : 0
+                case .mayStay(_, _, let refusal): count += refusal == nil ? 1 : 0
                 default: break
                 }
             }

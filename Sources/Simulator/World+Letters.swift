@@ -23,7 +23,7 @@ extension World {
             return found("O7 a letter from worker \(board.worker.index) to worker \(worker.index)")
         }
         if case .order = letter { disturbedAt = clock }
-        if case .mayStay(_, _?) = letter { checkRoom() }
+        if case .mayStay(_, _, _?) = letter { checkRoom() }
         note("post", UInt64(place), cable == nil ? 0 : 1)
         say("  \(board.worker.index) posts to \(worker.index): \(letter.shown)")
         var delay = UInt64(1 + random.below(knobs.letterLatency))
@@ -129,6 +129,8 @@ extension Letter {
         case .spareGiven: "spareGiven"
         case .closed(_, let wasRetiring): "closed \(wasRetiring)"
         case .period: "period"
+        case .applied(let era): "applied \(era)"
+        case .flushed(let number): "flushed \(number)"
         case .mayStay(let client, _, let refusal): "mayStay \(client.handle.slot) \(refusal == nil)"
         case .mayEnter(let client, _, let refusal, _): "mayEnter \(client.handle.slot) \(refusal == nil)"
         case .news: "news"
@@ -149,10 +151,12 @@ extension Order {
         switch self {
         case .put: "put"
         case .pause: "pause"
+        case .suspend: "suspend"
         case .resume: "resume"
         case .kill: "kill"
         case .reconnect: "reconnect"
         case .disable: "disable"
+        case .moved: "moved"
         case .shutDown: "shutDown"
         }
     }
