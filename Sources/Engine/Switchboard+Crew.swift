@@ -120,7 +120,6 @@ extension Switchboard {
             if crew.isKeeper { _ = addresses.arrive(parcel.peer, limit: 0) }
             clients[client].encryption = parcel.encryption
             actions.append(.adopt(.client(client)))
-            // What `accepted` said of a link that was not there yet.
             if !clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
         } else if crew.isMate {
             tellOfDeparture(

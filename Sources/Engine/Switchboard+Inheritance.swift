@@ -330,6 +330,7 @@ extension Switchboard {
             _ = addresses.arrive(peer, limit: 0)
         }
         actions.append(.adopt(.client(client)))
+        if !clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
         return client
     }
 

@@ -193,6 +193,7 @@ public struct Switchboard: ~Copyable {
         peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
     ) -> ClientID? {
         guard let client = takeIn(peer: peer, local: local, now: now, into: &actions) else { return nil }
+        if !clients[client].holds.isEmpty { actions.append(.pauseReading(.client(client))) }
         clients[client].awaitsHeader = speaksForOthers(peer)
         if !clients[client].awaitsHeader { countAddress(client, now: now, into: &actions) }
         return client
@@ -211,7 +212,8 @@ public struct Switchboard: ~Copyable {
         }
         wake(client, after: snapshot.global.clientLoginTimeout, from: now)
         isStrange(client, now: now, into: &actions)
-        if mode == .suspended { hold(client, .suspension, into: &actions) }
+        // Whoever knows its link says that it is paused.
+        if mode == .suspended { clients[client].holds.insert(.suspension) }
         return client
     }
 
