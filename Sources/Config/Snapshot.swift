@@ -3,8 +3,8 @@ public import Primitives
 /// One validated configuration, immutable. A reload makes a new one; nobody ever sees half of it.
 ///
 /// The way of a file: `IniFile` finds its lines; the rows of `GlobalSettings`, `DatabaseEntry`, `UserEntry`,
-/// `PeerEntry` and `Userlist` give them meaning; `Snapshot.load` puts it all together or says everything that is
-/// wrong. `SnapshotDiff` says what a reload changes. To add a
+/// `PeerEntry` and `Userlist` give them meaning; `Snapshot.load` puts it all together or says everything that
+/// is wrong. `SnapshotDiff` says what a reload changes. To add a
 /// setting: one property in `GlobalSettings`, one row in its table.
 public final class Snapshot: Sendable {
     public let global: GlobalSettings

@@ -283,8 +283,8 @@ extension Switchboard {
             connectedAt = state?.instant() ?? now
             requestAt = state?.instant() ?? now
         }
-        if isNew { return inheritNewcomer(peer, local, now: now, into: &actions) }
         if let number { connectionCount = max(connectionCount, number) }
+        if isNew { return inheritNewcomer(number, peer, local, now: now, into: &actions) }
         var set = parameters.empty
         if state == nil { set = parameters(of: row) } else { parameters.hold(again: set) }
         let session = ClientSession(
@@ -320,9 +320,11 @@ extension Switchboard {
 
     /// A client that has not said anything that was understood.
     private mutating func inheritNewcomer(
-        _ peer: SocketAddress, _ local: SocketAddress, now: Instant, into actions: inout ActionList
+        _ number: UInt64?, _ peer: SocketAddress, _ local: SocketAddress, now: Instant,
+        into actions: inout ActionList
     ) -> ClientID? {
-        guard let client = takeIn(peer: peer, local: local, now: now, into: &actions) else { return nil }
+        let taken = takeIn(number, peer: peer, local: local, now: now, into: &actions)
+        guard let client = taken else { return nil }
         clients[client].awaitsHeader = speaksForOthers(peer)
         // It was let in already: whoever is over a limit that has become lower may stay.
         if !clients[client].awaitsHeader {

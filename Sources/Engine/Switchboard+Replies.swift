@@ -308,7 +308,7 @@ extension Switchboard {
             servers[server].statements.forget(statement)
             statements.letGo(statement)
         } else if state.equals("0A000") {
-            // "cached plan must not change result type". Whatever else it may be, a copy too many is harmless.
+            // "cached plan must not change result type"; for anything else a copy too many is harmless.
             statements.goStale(statement)
         }
     }

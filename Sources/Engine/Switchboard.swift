@@ -201,11 +201,12 @@ public struct Switchboard: ~Copyable {
 
     /// A client is here from now on, whoever has accepted it.
     mutating func takeIn(
-        peer: SocketAddress, local: SocketAddress, now: Instant, into actions: inout ActionList
+        _ number: UInt64? = nil, peer: SocketAddress, local: SocketAddress, now: Instant,
+        into actions: inout ActionList
     ) -> ClientID? {
         parameters.hold(again: parameters.empty)
         let session = ClientSession(
-            number: nextNumber(), peer: peer, local: local, parameters: parameters.empty, now: now)
+            number: number ?? nextNumber(), peer: peer, local: local, parameters: parameters.empty, now: now)
         guard let client = clients.insert(session) else {
             parameters.letGo(parameters.empty)
             return nil

@@ -188,9 +188,17 @@ enum StartupOptions {
             let told = said.last { $0.kind == 0x53 && lower($0.body, until: 0) == Array(name.utf8) }
             guard let told else { return "\(name) is not in the greeting" }
             let found = Bytes(told.body.drop { $0 != 0 }.dropFirst().dropLast())
-            if found != value { return "\(name) is \(found.shown), the model says \(value.shown)" }
+            let wish = name == "client_encoding" ? encoding(value) : value
+            if found != wish { return "\(name) is \(found.shown), the model says \(wish.shown)" }
         }
         return nil
+    }
+
+    /// PostgreSQL looks at nothing but letters and digits of an encoding's name.
+    private static func encoding(_ value: Bytes) -> Bytes {
+        let known: Set<String> = ["utf8", "unicode"]
+        let text = String(decoding: value.filter { $0 < 0x80 }, as: UTF8.self).lowercased()
+        return known.contains(text.filter { $0.isLetter || $0.isNumber }) ? Array("UTF8".utf8) : value
     }
 
     private static func saysNo(_ value: Bytes) -> Bool {

@@ -72,8 +72,8 @@ extension World {
                 }
                 found(
                     "O9 client \(client.number) of worker \(here.worker.index) waits for "
-                        + "\(clock - since) us, and server \(server.handle.slot) of worker \(board.worker.index) is idle"
-                )
+                        + "\(clock - since) us, and server \(server.handle.slot) of worker "
+                        + "\(board.worker.index) is idle")
             }
         }
     }

@@ -283,10 +283,10 @@ final class Bench {
         for isServer in [true, false] {
             for row in rows where row.link != nil && (row.task == .server) == isServer {
                 guard let link = row.link, let name = names[link] else { continue }
-                next.sent[name] = sent[name]
-                next.seen[name] = sent[name]?.count
                 let taken = next.take(row, row.partner.flatMap { servers[$0] }, name, kept[link] ?? [])
                 if case .server(let server) = taken { servers[link] = server }
+                next.sent[name] = (sent[name] ?? []) + (next.sent[name] ?? [])
+                next.seen[name] = sent[name]?.count
             }
         }
         next.event { $0.inheritedAll(now: next.now, into: &$1) }
