@@ -158,11 +158,13 @@ package struct KernelRing: ~Copyable {
     }
 
     /// Hands everything noted to the kernel, and does not wait.
-    package func submit() {
+    package mutating func submit() {
         var result = 0
         for _ in 0..<1000 {
             result = linux_uring_enter(uring, 0, 0)
             if linux_uring_room(uring) == requests { return }
+            // Some kernels take nothing while they have things to tell.
+            if linux_uring_overflows(uring) != 0 { takeOverflow() }
         }
         preconditionFailure("the kernel takes no requests: error \(-result)")
     }
