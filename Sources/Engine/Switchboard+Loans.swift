@@ -309,9 +309,11 @@ extension Switchboard {
             line.count = (line.count + holders - 1) / max(1, holders)
             line.surplus = surplus(of: pool, at: place)
             let own = pools[pool].loans.mates[place].line
-            // Nothing would come of it.
+            // Nothing would come of it. Of an older line something may: only the first in line there is known
+            // here, and who comes next may be younger.
             if line.surplus == 0, pools[pool].loans.mates[place].lent > 1, own.count > 0,
-                own.since.since(line.since) <= Limits.fairness
+                own.since.since(line.since) <= Limits.fairness,
+                now.since(line.since) <= Limits.fairnessAtMost
             {
                 line = Loans.Waiting()
             }
