@@ -56,6 +56,17 @@ extension Switchboard {
         return line
     }
 
+    /// What the keeper is told of the line here.
+    private func told(_ line: Loans.Waiting, of pool: PoolID) -> Line {
+        var behind: [Instant] = []
+        var slot = pools[pool].waiting.first
+        while let current = slot, behind.count < Limits.knownBehind {
+            slot = pools[pool].waiting.next(after: current, in: clientMembers)
+            if let slot, let client = clients.id(at: slot) { behind.append(clients[client].waitingSince) }
+        }
+        return Line(pool: label(of: pool), count: line.count, since: line.since, behind: behind)
+    }
+
     private func isOld(_ line: Loans.Waiting, _ now: Instant) -> Bool {
         line.count > 0 && now.since(line.since) >= Limits.lineReportPeriod
     }
@@ -80,7 +91,7 @@ extension Switchboard {
             let reported = pools[pool].loans.reported
             let isDue = isOld(line, now) || pools[pool].lists.here == 0 || reported.count > 0
             if isDue, line != reported {
-                lines.append(Line(pool: label(of: pool), count: line.count, since: line.since))
+                lines.append(told(line, of: pool))
                 pools[pool].loans.reported = line
             }
             giveToRivals(pool, now: now, into: &actions)
@@ -101,8 +112,7 @@ extension Switchboard {
         let line = lineHere(pool)
         guard pools[pool].lists.here == 0, line.count > 0 else { return }
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// A server is about to go home: the keeper is told first who waits here, so that it does not send the
@@ -112,8 +122,7 @@ extension Switchboard {
         guard line.count > 0 || pools[pool].loans.reported.count > 0 else { return }
         watchLine(of: pool, now: now)
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// A line of a pool that has no server here cannot wait for the next period.
@@ -123,8 +132,7 @@ extension Switchboard {
         watchLine(of: pool, now: now)
         guard pools[pool].lists.here == 0, pools[pool].loans.reported.count == 0 else { return }
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// Gives what has rested a while, for a line elsewhere that would otherwise have a server opened.
@@ -382,6 +390,7 @@ extension Switchboard {
             let here = nextInLine(of: pool).map { clients[$0].waitingSince }
             if let here, here <= since + Limits.fairness { return }
             guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
+        pools[pool].loans.mates[place].behind = line.behind
                 isMovable(server), isCold(server, now) || isSpare(pool, since, now)
             else { return }
             sendAway(server, to: worker, now: now, into: &actions)
