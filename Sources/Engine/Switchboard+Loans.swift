@@ -163,13 +163,34 @@ extension Switchboard {
 
     /// What is idle here goes to lines elsewhere.
     private mutating func giveToRivals(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
-        while pools[pool].loans.rivals.count > 0, mayLend(pool), !hasLineHere(pool),
-            let server = idleServer(of: pool, coldest: true, now: now, into: &actions), isMovable(server),
-            isCold(server, now) || isSpare(pool, pools[pool].loans.rivals.since, now)
-        {
+        while pools[pool].loans.rivals.count > 0, mayLend(pool), !pools[pool].hasSideLine {
+            let since = pools[pool].loans.rivals.since
+            if isFirst(pool, before: since) {
+                guard serveFirst(of: pool, now: now, into: &actions) else { return }
+                continue
+            }
+            guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
+                isMovable(server), isCold(server, now) || isSpare(pool, since, now)
+            else { return }
             pools[pool].loans.rivals.count -= 1
             sendAway(server, to: .keeper, now: now, into: &actions)
         }
+    }
+
+    private func isFirst(_ pool: PoolID, before since: Instant) -> Bool {
+        nextInLine(of: pool).map { clients[$0].waitingSince <= since + Limits.fairness } ?? false
+    }
+
+    /// Somebody is in line here although a server is idle: a check is under way for that client, and may take
+    /// long. Nobody elsewhere who came later has the idle server first, nor waits until the check is over.
+    private mutating func serveFirst(
+        of pool: PoolID, now: Instant, into actions: inout ActionList
+    ) -> Bool {
+        guard let server = idleServer(of: pool, now: now, into: &actions),
+            let client = nextInLine(of: pool)
+        else { return false }
+        give(server, to: client, now: now, into: &actions)
+        return true
     }
 
     /// Whether a server that nobody here waits for, and that has just been used, goes to a line elsewhere:
@@ -369,6 +390,7 @@ extension Switchboard {
         prepareBooks(pool)
         let place = Int(worker.index) - 1
         pools[pool].loans.mates[place].line = Loans.Waiting(count: line.count, since: line.since)
+        pools[pool].loans.mates[place].behind = line.behind
         watchLine(of: pool, now: now)
         lendToLines(of: pool, now: now, into: &actions)
         openServers(for: pool, now: now, into: &actions)
@@ -387,10 +409,11 @@ extension Switchboard {
     /// Gives idle servers to lines elsewhere.
     private mutating func lendToLines(of pool: PoolID, now: Instant, into actions: inout ActionList) {
         while mayLend(pool), let (worker, since) = oldestLine(of: pool) {
-            let here = nextInLine(of: pool).map { clients[$0].waitingSince }
-            if let here, here <= since + Limits.fairness { return }
+            if isFirst(pool, before: since) {
+                guard serveFirst(of: pool, now: now, into: &actions) else { return }
+                continue
+            }
             guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
-        pools[pool].loans.mates[place].behind = line.behind
                 isMovable(server), isCold(server, now) || isSpare(pool, since, now)
             else { return }
             sendAway(server, to: worker, now: now, into: &actions)
