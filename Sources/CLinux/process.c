@@ -15,6 +15,16 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+static char **words;
+
+// Swift looks for them behind `environ`, which a preloaded library may have moved by then.
+__attribute__((constructor)) static void keep_words(int count, char **given) {
+    (void)count;
+    words = given;
+}
+
+char **linux_words(void) { return words; }
+
 size_t linux_error_text(int error, char *room, size_t count) {
     const char *text = strerror_r(error, room, count);
     size_t length = strnlen(text, count - 1);

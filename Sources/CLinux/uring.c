@@ -17,7 +17,7 @@ struct linux_uring {
     int entry;
     uint32_t entry_flags;
     // Requests: the kernel reads from `sq_head` to `sq_tail`.
-    uint32_t *sq_head, *sq_tail;
+    uint32_t *sq_head, *sq_tail, *sq_flags;
     uint32_t sq_mask, sq_noted, sq_taken;
     struct io_uring_sqe *sqes;
     // Completions.
@@ -74,6 +74,7 @@ static long set_up(linux_uring *ring, uint32_t requests, uint32_t completions) {
     if (!shared || !ring->sqes) return -ENOMEM;
     ring->sq_head = (uint32_t *)(shared + p.sq_off.head);
     ring->sq_tail = (uint32_t *)(shared + p.sq_off.tail);
+    ring->sq_flags = (uint32_t *)(shared + p.sq_off.flags);
     ring->sq_mask = p.sq_entries - 1;
     ring->cq_head = (uint32_t *)(shared + p.cq_off.head);
     ring->cq_tail = (uint32_t *)(shared + p.cq_off.tail);
@@ -182,6 +183,10 @@ long linux_uring_enter(linux_uring *ring, int waits, int64_t nanoseconds) {
 }
 
 // MARK: completions
+
+int linux_uring_overflows(const linux_uring *ring) {
+    return (__atomic_load_n(ring->sq_flags, __ATOMIC_ACQUIRE) & IORING_SQ_CQ_OVERFLOW) != 0;
+}
 
 uint32_t linux_uring_ready(const linux_uring *ring) {
     return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) - *ring->cq_head;

@@ -14,12 +14,14 @@ package enum Program {
 
     /// The arguments without the program's name, as bytes: a path need not be UTF-8.
     package static var commandLine: [ByteString] {
-        (1..<max(1, Int(CommandLine.argc))).compactMap { place in
-            CommandLine.unsafeArgv[place].map { word in
-                var count = 0
-                while word[count] != 0 { count += 1 }
-                return ByteString(ByteView(UnsafeRawBufferPointer(start: word, count: count)))
-            }
+        var words: [ByteString] = []
+        guard var place = linux_words(), place.pointee != nil else { return words }
+        while true {
+            place += 1
+            guard let word = place.pointee else { return words }
+            var count = 0
+            while word[count] != 0 { count += 1 }
+            words.append(ByteString(ByteView(UnsafeRawBufferPointer(start: word, count: count))))
         }
     }
 

@@ -76,7 +76,7 @@ struct Supervisor: ~Copyable {
         startAt = nil
         isUp = false
         startedAt = MonotonicClock.now()
-        let result = linux_start_self(CommandLine.unsafeArgv)
+        let result = linux_start_self(linux_words())
         child = Int32(truncatingIfNeeded: max(0, result))
         guard result < 0 else { return }
         post.log(

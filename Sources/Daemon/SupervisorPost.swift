@@ -66,7 +66,7 @@ extension Supervisor {
         /// Makes this process a supervisor. Comes back only when that fails.
         func take() throws(StartFailure) {
             leave(in: Self.variable)
-            let error = Int32(truncatingIfNeeded: -linux_become_self(CommandLine.unsafeArgv))
+            let error = Int32(truncatingIfNeeded: -linux_become_self(linux_words()))
             throw StartFailure(text: "cannot start the program anew: \(errorText(error).lossyText)")
         }
 

@@ -12,8 +12,8 @@ package struct KernelRing: ~Copyable {
     /// Sends that leave together at most, so that nobody waits for a long turn.
     private static var sendLimit: Int { 64 }
     private static var gatheredBytes: Int { 64 * 1024 }
-    private static var requests: UInt32 { 256 }
-    private static var completions: UInt32 { 1024 }
+    package static var requests: UInt32 { 256 }
+    package static var completions: UInt32 { 1024 }
     /// Buffers to receive into, and their size.
     private static var buffers: UInt32 { 128 }
     /// What is larger arrives in several; it is what most of a transaction's messages fit in.
@@ -33,6 +33,7 @@ package struct KernelRing: ~Copyable {
     }
 
     private let uring: OpaquePointer?
+    private let requests: UInt32
     private let gathered: UnsafeMutableRawPointer
     private var gatheredCount = 0
     private let sends: UnsafeMutablePointer<Send>
@@ -40,17 +41,22 @@ package struct KernelRing: ~Copyable {
     /// Which batch of requests is being gathered; whoever is mentioned in it notes its number.
     package private(set) var batch: UInt32 = 1
 
+    /// Completions that had to make way for those the kernel had no room for; they come first.
+    private var stash: [linux_completion] = []
+    private var stashNext = 0
+
     /// Why there is none, though one was wanted; 0 when there is one, or none was wanted.
     package let error: Int32
 
     /// Is off when none is wanted, or the kernel gives none. Linux 6.1 and later can; containers often must
     /// not.
-    package init(wanted: Bool) {
+    package init(wanted: Bool, requests: UInt32 = Self.requests, completions: UInt32 = Self.completions) {
         var result = 0
+        self.requests = requests
         uring =
             wanted
-            ? linux_uring_create(
-                Self.requests, Self.completions, Self.buffers, UInt32(Self.bufferBytes), &result) : nil
+            ? linux_uring_create(requests, completions, Self.buffers, UInt32(Self.bufferBytes), &result)
+            : nil
         error = Int32(truncatingIfNeeded: -result)
         gathered = .allocate(byteCount: uring == nil ? 0 : Self.gatheredBytes, alignment: 64)
         sends = .allocate(capacity: uring == nil ? 0 : Self.sendLimit)
@@ -147,28 +153,31 @@ package struct KernelRing: ~Copyable {
     /// Never rename this function: profiles subtract the time spent in it by name.
     @inline(never)
     package func blockingWaitForCompletions(_ longest: TimeSpan?) {
-        let waits: Int32 = longest.map { $0.nanoseconds <= 0 } == true ? 0 : 1
+        let waits: Int32 = longest.map { $0.nanoseconds <= 0 } == true || stashNext < stash.count ? 0 : 1
         _ = linux_uring_enter(uring, waits, longest?.nanoseconds ?? -1)
     }
 
     /// Hands everything noted to the kernel, and does not wait.
-    package func submit() {
+    package mutating func submit() {
         var result = 0
         for _ in 0..<1000 {
             result = linux_uring_enter(uring, 0, 0)
-            if linux_uring_room(uring) == Self.requests { return }
+            if linux_uring_room(uring) == requests { return }
+            // Some kernels take nothing while they have things to tell.
+            if linux_uring_overflows(uring) != 0 { takeOverflow() }
         }
         preconditionFailure("the kernel takes no requests: error \(-result)")
     }
 
     /// Whether everything that was noted has left.
-    package var isSubmitted: Bool { linux_uring_room(uring) == Self.requests }
+    package var isSubmitted: Bool { linux_uring_room(uring) == requests }
 
     /// A send that did not go through: to whom, how much of it was taken or a negated errno, and all of it.
-    package func takeFailure() -> (word: UInt64, result: Int, bytes: ByteView)? {
+    package mutating func takeFailure() -> (word: UInt64, result: Int, bytes: ByteView)? {
         guard sendCount > 0 else { return nil }
-        var found = linux_completion()
-        guard linux_uring_extract(uring, Self.kindMask, Self.sendBits, &found) != 0 else { return nil }
+        // What the kernel has no room to tell may be a failure: it must be known before the bytes are gone.
+        if linux_uring_overflows(uring) != 0 { takeOverflow() }
+        guard let found = extract(Self.kindMask, Self.sendBits) else { return nil }
         let index = Int(found.word & 0xFFFF)
         precondition(index < sendCount, "a send completed that was never made")
         let send = sends[index]
@@ -186,15 +195,43 @@ package struct KernelRing: ~Copyable {
     // MARK: Completions
 
     @inline(__always)
-    package var ready: Int { Int(linux_uring_ready(uring)) }
+    package var ready: Int { stash.count &- stashNext &+ Int(linux_uring_ready(uring)) }
 
     @inline(__always)
-    package func take() -> linux_completion { linux_uring_take(uring) }
+    package mutating func take() -> linux_completion {
+        stashNext == stash.count ? linux_uring_take(uring) : takeStashed()
+    }
+
+    @inline(never)
+    private mutating func takeStashed() -> linux_completion {
+        let next = stash[stashNext]
+        stashNext += 1
+        if stashNext == stash.count {
+            stash = []
+            stashNext = 0
+        }
+        return next
+    }
 
     /// The next completion for this word, whatever stands before it.
-    package func takeCompletion(of word: UInt64) -> linux_completion? {
+    package mutating func takeCompletion(of word: UInt64) -> linux_completion? { extract(.max, word) }
+
+    private mutating func extract(_ mask: UInt64, _ bits: UInt64) -> linux_completion? {
+        if let place = stash[stashNext...].firstIndex(where: { $0.word & mask == bits }) {
+            defer { stash[place] = linux_completion() }
+            return stash[place]
+        }
         var found = linux_completion()
-        return linux_uring_extract(uring, .max, word, &found) != 0 ? found : nil
+        return linux_uring_extract(uring, mask, bits, &found) != 0 ? found : nil
+    }
+
+    /// Takes what is there, until the kernel has told everything that it had no room for.
+    @inline(never)
+    private mutating func takeOverflow() {
+        repeat {
+            while linux_uring_ready(uring) > 0 { stash.append(linux_uring_take(uring)) }
+            _ = linux_uring_enter(uring, 0, 0)
+        } while linux_uring_overflows(uring) != 0
     }
 
     @inline(__always)

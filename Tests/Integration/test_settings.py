@@ -12,6 +12,7 @@ WORDS = {
     "client_tls_dheparams": "none", "syslog_facility": "local1", "client_tls_protocols": "all",
     "server_tls_protocols": "all", "client_tls_ciphers": "default", "server_tls_ciphers": "default",
     "client_tls_ecdhcurve": "auto", "log_format": "json", "proxy_protocol_trusted": "10.0.0.0/8",
+    "auth_ldap_options": "ldapserver=127.0.0.1 ldapprefix=cn=",
 }
 
 

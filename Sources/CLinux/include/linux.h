@@ -225,6 +225,9 @@ int linux_can_write_now(int fd);
 int linux_process_alive(int32_t process);
 int32_t linux_process_id(void);
 uint32_t linux_effective_user(void);
+
+// The words of the command line, the program's name first, NULL behind the last.
+char **linux_words(void);
 const char *linux_environment(const char *name);
 // "YYYY-MM-DD HH:MM:SS" (19 bytes) and the zone's name behind it, separated by a zero; bytes written.
 size_t linux_local_time(int64_t seconds, char *room, size_t count);

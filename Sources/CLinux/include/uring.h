@@ -38,6 +38,8 @@ void linux_uring_cancel(linux_uring *ring, uint64_t target, uint64_t word);
 // not negative. 0 or a negated errno.
 long linux_uring_enter(linux_uring *ring, int waits, int64_t nanoseconds);
 
+// Whether the kernel keeps completions for which there is no room; `linux_uring_enter` brings them when there is.
+int linux_uring_overflows(const linux_uring *ring);
 // Completions nobody has taken yet.
 uint32_t linux_uring_ready(const linux_uring *ring);
 linux_completion linux_uring_take(linux_uring *ring);
