@@ -183,12 +183,17 @@ public struct Line: Equatable, Sendable {
     public let since: Instant
     /// Of lines elsewhere: how many servers whoever is told of them has beyond its share.
     public let surplus: Int
+    /// To the keeper: since when those right behind the first wait; a few of them.
+    public let behind: [Instant]
 
-    public init(pool: PoolLabel, count: Int, since: Instant, surplus: Int = 0) {
+    public init(
+        pool: PoolLabel, count: Int, since: Instant, surplus: Int = 0, behind: [Instant] = []
+    ) {
         self.pool = pool
         self.count = count
         self.since = since
         self.surplus = surplus
+        self.behind = behind
     }
 }
 

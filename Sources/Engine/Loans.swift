@@ -15,6 +15,8 @@ struct Loans {
         /// Servers there, or on their way there or back.
         var lent = 0
         var line = Waiting()
+        /// Since when those behind the first in its line wait, as far as it has told.
+        var behind: [Instant] = []
         /// It has been asked for spare servers and has not answered yet; when that was.
         var isAsked = false
         var askedAt = Instant.zero
@@ -22,6 +24,14 @@ struct Loans {
         var told: Waiting? = Waiting()
         /// How many servers it has been told to close.
         var shed = 0
+
+        /// The first in its line has been sent a server: the next is the first now.
+        mutating func servedFirst() {
+            guard line.count > 0 else { return }
+            line.count -= 1
+            guard !behind.isEmpty else { return }
+            line.since = max(line.since, behind.removeFirst())
+        }
     }
 
     /// It is looked at once a `lineReportPeriod`.

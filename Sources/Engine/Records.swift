@@ -248,6 +248,8 @@ public enum Limits {
     /// How often a worker tells of its lines, once their first client has waited that long; a server that has
     /// rested for less is not taken away from a worker for a line that is younger.
     public static let lineReportPeriod = TimeSpan.milliseconds(2)
+    /// Of a line the keeper knows since when the first waits, and so many behind it.
+    public static let knownBehind = 7
     /// How much older a line elsewhere must be to go before the line here, where more servers are here than
     /// this worker's share (or only one); and where there are not. Where shares are right, lines grow old
     /// alike, and servers stay.

@@ -35,7 +35,7 @@ extension Switchboard {
         clients[client].phase = .waiting
         hold(client, .queue, into: &actions)
         enqueue(client, now: now, into: &actions)
-        return .waiting
+        return clients.contains(client) ? .waiting : .refused
     }
 
     /// Why nobody need wait for a server: logins to a pool that once worked fail, and the next attempt is not
@@ -241,7 +241,7 @@ extension Switchboard {
         }
         if !crew.isAlone, sendsElsewhere(server, now: now, into: &actions) { return }
         if mayLend(pool), let client = nextInLine(of: pool) {
-            if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }
+            give(server, to: client, now: now, into: &actions)
             return
         }
         if isSurplus(pool) {
@@ -261,14 +261,32 @@ extension Switchboard {
         return client
     }
 
-    /// Lends idle servers to those in line, as after RESUME.
+    /// Lends idle servers to those in line, or has them checked for those. Whoever comes while the first in
+    /// line waits for the outcome of a check needs the next idle server, not the one that is being checked.
     mutating func serveLine(of pool: PoolID, now: Instant, into actions: inout ActionList) {
-        while mayLend(pool), let client = nextInLine(of: pool),
-            let server = idleServer(of: pool, now: now, into: &actions)
+        while mayLend(pool), nextInLine(of: pool) != nil, !pools[pool].lists[.idle].isEmpty,
+            pools[pool].waiting.count > checksUnderWay(pool)
         {
-            if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }
+            guard let server = idleServer(of: pool, now: now, into: &actions) else { continue }
+            // To close another one may have served somebody.
+            guard let client = nextInLine(of: pool) else { return }
+            give(server, to: client, now: now, into: &actions)
         }
-        openServers(for: pool, now: now, into: &actions)
+    }
+
+    /// A server for a client that is in line.
+    mutating func give(
+        _ server: ServerID, to client: ClientID, now: Instant, into actions: inout ActionList
+    ) {
+        if lend(server, to: client, now: now, into: &actions) { unhold(client, .queue, into: &actions) }
+    }
+
+    private func checksUnderWay(_ pool: PoolID) -> Int {
+        var count = 0
+        pools[pool].lists.forEach(.testing, in: roster) { slot in
+            if let server = servers.id(at: slot), servers[server].errand == .check { count += 1 }
+        }
+        return count
     }
 
     private func isSurplus(_ pool: PoolID) -> Bool {

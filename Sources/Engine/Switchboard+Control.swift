@@ -180,7 +180,7 @@ extension Switchboard {
             handsOverWithState = nil
         }
         for pool in poolIDs(of: database) where pool != consolePool {
-            serveLine(of: pool, now: now, into: &actions)
+            openServers(for: pool, now: now, into: &actions)
         }
     }
 

@@ -56,6 +56,17 @@ extension Switchboard {
         return line
     }
 
+    /// What the keeper is told of the line here.
+    private func told(_ line: Loans.Waiting, of pool: PoolID) -> Line {
+        var behind: [Instant] = []
+        var slot = pools[pool].waiting.first
+        while let current = slot, behind.count < Limits.knownBehind {
+            slot = pools[pool].waiting.next(after: current, in: clientMembers)
+            if let slot, let client = clients.id(at: slot) { behind.append(clients[client].waitingSince) }
+        }
+        return Line(pool: label(of: pool), count: line.count, since: line.since, behind: behind)
+    }
+
     private func isOld(_ line: Loans.Waiting, _ now: Instant) -> Bool {
         line.count > 0 && now.since(line.since) >= Limits.lineReportPeriod
     }
@@ -80,7 +91,7 @@ extension Switchboard {
             let reported = pools[pool].loans.reported
             let isDue = isOld(line, now) || pools[pool].lists.here == 0 || reported.count > 0
             if isDue, line != reported {
-                lines.append(Line(pool: label(of: pool), count: line.count, since: line.since))
+                lines.append(told(line, of: pool))
                 pools[pool].loans.reported = line
             }
             giveToRivals(pool, now: now, into: &actions)
@@ -101,8 +112,7 @@ extension Switchboard {
         let line = lineHere(pool)
         guard pools[pool].lists.here == 0, line.count > 0 else { return }
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// A server is about to go home: the keeper is told first who waits here, so that it does not send the
@@ -112,8 +122,7 @@ extension Switchboard {
         guard line.count > 0 || pools[pool].loans.reported.count > 0 else { return }
         watchLine(of: pool, now: now)
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// A line of a pool that has no server here cannot wait for the next period.
@@ -123,8 +132,7 @@ extension Switchboard {
         watchLine(of: pool, now: now)
         guard pools[pool].lists.here == 0, pools[pool].loans.reported.count == 0 else { return }
         pools[pool].loans.reported = line
-        let told = Line(pool: label(of: pool), count: line.count, since: line.since)
-        post(.lines([told]), to: .keeper, into: &actions)
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
     }
 
     /// Gives what has rested a while, for a line elsewhere that would otherwise have a server opened.
@@ -155,13 +163,34 @@ extension Switchboard {
 
     /// What is idle here goes to lines elsewhere.
     private mutating func giveToRivals(_ pool: PoolID, now: Instant, into actions: inout ActionList) {
-        while pools[pool].loans.rivals.count > 0, mayLend(pool), !hasLineHere(pool),
-            let server = idleServer(of: pool, coldest: true, now: now, into: &actions), isMovable(server),
-            isCold(server, now) || isSpare(pool, pools[pool].loans.rivals.since, now)
-        {
+        while pools[pool].loans.rivals.count > 0, mayLend(pool), !pools[pool].hasSideLine {
+            let since = pools[pool].loans.rivals.since
+            if isFirst(pool, before: since) {
+                guard serveFirst(of: pool, now: now, into: &actions) else { return }
+                continue
+            }
+            guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
+                isMovable(server), isCold(server, now) || isSpare(pool, since, now)
+            else { return }
             pools[pool].loans.rivals.count -= 1
             sendAway(server, to: .keeper, now: now, into: &actions)
         }
+    }
+
+    private func isFirst(_ pool: PoolID, before since: Instant) -> Bool {
+        nextInLine(of: pool).map { clients[$0].waitingSince <= since + Limits.fairness } ?? false
+    }
+
+    /// Somebody is in line here although a server is idle: a check is under way for that client, and may take
+    /// long. Nobody elsewhere who came later has the idle server first, nor waits until the check is over.
+    private mutating func serveFirst(
+        of pool: PoolID, now: Instant, into actions: inout ActionList
+    ) -> Bool {
+        guard let server = idleServer(of: pool, now: now, into: &actions),
+            let client = nextInLine(of: pool)
+        else { return false }
+        give(server, to: client, now: now, into: &actions)
+        return true
     }
 
     /// Whether a server that nobody here waits for, and that has just been used, goes to a line elsewhere:
@@ -309,9 +338,11 @@ extension Switchboard {
             line.count = (line.count + holders - 1) / max(1, holders)
             line.surplus = surplus(of: pool, at: place)
             let own = pools[pool].loans.mates[place].line
-            // Nothing would come of it.
+            // Nothing would come of it. Of an older line something may: only the first in line there is known
+            // here, and who comes next may be younger.
             if line.surplus == 0, pools[pool].loans.mates[place].lent > 1, own.count > 0,
-                own.since.since(line.since) <= Limits.fairness
+                own.since.since(line.since) <= Limits.fairness,
+                now.since(line.since) <= Limits.fairnessAtMost
             {
                 line = Loans.Waiting()
             }
@@ -359,6 +390,7 @@ extension Switchboard {
         prepareBooks(pool)
         let place = Int(worker.index) - 1
         pools[pool].loans.mates[place].line = Loans.Waiting(count: line.count, since: line.since)
+        pools[pool].loans.mates[place].behind = line.behind
         watchLine(of: pool, now: now)
         lendToLines(of: pool, now: now, into: &actions)
         openServers(for: pool, now: now, into: &actions)
@@ -377,8 +409,10 @@ extension Switchboard {
     /// Gives idle servers to lines elsewhere.
     private mutating func lendToLines(of pool: PoolID, now: Instant, into actions: inout ActionList) {
         while mayLend(pool), let (worker, since) = oldestLine(of: pool) {
-            let here = nextInLine(of: pool).map { clients[$0].waitingSince }
-            if let here, here <= since + Limits.fairness { return }
+            if isFirst(pool, before: since) {
+                guard serveFirst(of: pool, now: now, into: &actions) else { return }
+                continue
+            }
             guard let server = idleServer(of: pool, coldest: true, now: now, into: &actions),
                 isMovable(server), isCold(server, now) || isSpare(pool, since, now)
             else { return }

@@ -31,9 +31,7 @@ extension Switchboard {
             pools[pool].lists.lent += 1
             lentServers += 1
             pools[pool].loans.mates[place].lent += 1
-            if pools[pool].loans.mates[place].line.count > 0 {
-                pools[pool].loans.mates[place].line.count -= 1
-            }
+            pools[pool].loans.mates[place].servedFirst()
             tellRivals(of: pool, to: worker, now: now, into: &actions)
         }
         lettersSent &+= 1

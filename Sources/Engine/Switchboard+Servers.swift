@@ -9,12 +9,13 @@ import Wire
 extension Switchboard {
     // MARK: Opening
 
-    /// Opens as many servers as those in line and `min_pool_size` call for, and as the limits and the pace
-    /// allow.
+    /// Sees to it that those in line get servers: lends what is idle, and opens as many as those in line and
+    /// `min_pool_size` call for, and as the limits and the pace allow.
     mutating func openServers(for pool: PoolID, now: Instant, into actions: inout ActionList) {
         guard mayLend(pool), shutdown != .waitForServers else { return }
         if !pools[pool].lookups.isEmpty { serveLookups(of: pool, now: now, into: &actions) }
         if !pools[pool].replicationLine.isEmpty { openForReplication(pool, now: now, into: &actions) }
+        if !pools[pool].waiting.isEmpty { serveLine(of: pool, now: now, into: &actions) }
         if crew.isMate { return reportLine(of: pool, now: now, into: &actions) }
         // A slow lookup is not a server that is about to be free for others.
         var waiting = pools[pool].waiting.count + pools[pool].lookups.count + pools[pool].runningLookups
@@ -549,7 +550,6 @@ extension Switchboard {
             log(.log, server, line, into: &actions)
         }
         let isSession = roster.state(server) != .cancelling
-        let wasTesting = roster.state(server) == .testing
         for reply in servers[server].replies.takeAll() { skipped(reply, from: server) }
         pools[pool].lists.move(server, to: nil, in: &roster)
         if isSession {
@@ -575,12 +575,7 @@ extension Switchboard {
         serverLeft(now: now, into: &actions)
         if isSession, !waitingCancels.isEmpty { retryCancels(now: now, into: &actions) }
         guard isSession, !isMakingRoom else { return }
-        // Somebody may wait for the outcome of a check that there will not be: the next idle server is tried.
-        if wasTesting {
-            serveLine(of: pool, now: now, into: &actions)
-        } else {
-            openServers(for: pool, now: now, into: &actions)
-        }
+        openServers(for: pool, now: now, into: &actions)
         yield(pool, now: now, into: &actions)
     }
 }

@@ -3,11 +3,12 @@ import Primitives
 /// Makes a scenario from a seed. Swarm: every seed switches about half of the features and of the faults off,
 /// so that rare combinations meet undisturbed.
 extension Scenario {
-    package static func make(seed: UInt64) -> Scenario {
+    /// `workers`: as many, whatever the seed says.
+    package static func make(seed: UInt64, workers: Int? = nil) -> Scenario {
         var scenario = Scenario(seed: seed)
         var random = Random(seed: seed ^ 0x5CE7_A210)
         scenario.makeOptions(&random)
-        scenario.makeCrew()
+        scenario.makeCrew(workers)
         scenario.makeAuth()
         let clients = 1 + random.below(random.below(3) == 0 ? 14 : 6)
         scenario.makeDeeds(&random)
@@ -82,9 +83,10 @@ extension Scenario {
     }
 
     /// Half of the seeds have one worker. From numbers of its own, so that seeds stay what they are.
-    private mutating func makeCrew() {
+    private mutating func makeCrew(_ wanted: Int?) {
         var random = Random(seed: seed ^ 0xC4E3_0B0D)
-        let workers = [1, 1, 1, 1, 1, 2, 2, 3, 3, 8][random.below(10)]
+        let drawn = [1, 1, 1, 1, 1, 2, 2, 3, 3, 8][random.below(10)]
+        let workers = min(64, wanted ?? drawn)
         guard workers > 1 else { return }
         self["workers"] = workers
         self["letter_latency"] = [1, 50, 500, 20_000][random.below(4)]

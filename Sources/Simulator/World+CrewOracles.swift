@@ -65,7 +65,7 @@ extension World {
             guard let (here, _) = inLine(client) else { continue }
             let patience = knowledgeDelay * 2
             let since = max(client.lineAt, disturbedAt)
-            guard clock > since + patience else { continue }
+            guard clock > since + patience, !isPromisedCheckedServer(client, on: here) else { continue }
             for board in boards {
                 guard let server = idleServer(of: client.poolLabel, on: board, longerThan: patience) else {
                     continue
@@ -76,6 +76,22 @@ extension World {
                         + "\(board.worker.index) is idle")
             }
         }
+    }
+
+    /// A server is being checked for each in line before this client, and one for it: however long PostgreSQL
+    /// takes for its answer, that is what the client waits for.
+    private func isPromisedCheckedServer(_ client: SimulatedClient, on board: Board) -> Bool {
+        let label = client.poolLabel
+        let before = clients.count {
+            $0.poolLabel == label && $0.lineNumber > 0 && $0.lineNumber < client.lineNumber
+                && inLine($0)?.board === board
+        }
+        let checked = servers.count {
+            guard let seat = $0.seat, seat.board === board else { return false }
+            return board.engine.servers[seat.id].errand == .check
+                && self.label(of: board.engine.servers[seat.id].pool, on: board) == label
+        }
+        return before < checked
     }
 
     private func idleServer(of label: PoolLabel, on board: Board, longerThan span: UInt64) -> ServerID? {
@@ -140,9 +156,8 @@ extension World {
 
     /// When all letters have arrived, the keeper's counts of clients are those of all workers.
     func checkCounts() {
-        guard mail.allSatisfy(\.envelopes.isEmpty) else {
-            return found("O9 letters are on their way for ever")
-        }
+        let isAllDelivered = mail.allSatisfy { $0.envelopes.allSatisfy(\.letter.comesByTheClock) }
+        guard isAllDelivered else { return found("O9 letters are on their way for ever") }
         var counts: [ByteString: Int] = [:]
         for board in boards {
             for database in board.engine.databaseIDs where board !== keeper {

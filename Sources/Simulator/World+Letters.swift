@@ -23,7 +23,11 @@ extension World {
             return found("O7 a letter from worker \(board.worker.index) to worker \(worker.index)")
         }
         if case .order = letter { disturbedAt = clock }
-        if case .mayStay(_, _, _?) = letter { checkRoom() }
+        if case .mayStay(let client, _, _?) = letter {
+            // Who has gone since it asked is not among those who are there.
+            let asker = boards[Int(worker.index)].cable(.client(client))
+            checkRoom(isAskerThere: asker?.isOpen == true)
+        }
         note("post", UInt64(place), cable == nil ? 0 : 1)
         say("  \(board.worker.index) posts to \(worker.index): \(letter.shown)")
         var delay = UInt64(1 + random.below(knobs.letterLatency))
@@ -116,6 +120,12 @@ extension World {
 }
 
 extension Letter {
+    /// Posted as long as the process lives, whatever happens: at any instant one may be on its way.
+    var comesByTheClock: Bool {
+        if case .period = self { return true }
+        return false
+    }
+
     /// One word or two for the trace.
     var shown: String {
         switch self {

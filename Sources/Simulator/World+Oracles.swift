@@ -209,8 +209,8 @@ extension World {
         if view.lossyText.contains("(max_client_conn)") { checkRoom() }
     }
 
-    func checkRoom() {
-        var count = guestsInLetters
+    func checkRoom(isAskerThere: Bool = true) {
+        var count = guestsInLetters + (isAskerThere ? 0 : 1)
         for client in clients + formerClients where client.cable?.isOpen == true {
             count += client.isAdmin && client.phase != .loggingIn ? 0 : 1
         }

@@ -12,6 +12,8 @@ struct Simulate {
     private var unknown: String?
     private var mutant: Int?
     private var only = 0
+    /// In every seed.
+    private var workers: Int?
 
     init(arguments: [String]) {
         var index = 0
@@ -27,6 +29,7 @@ struct Simulate {
             case "--until": limit = Int(value()) ?? Int.max
             case "--script": file = value()
             case "--mutant": mutant = Int(value()) ?? 0
+            case "--workers": workers = Int(value())
             case "--only": only = Int(value()) ?? 0
             case "--trace", "--shrink", "--hash", "--print", "--go-on", "--mutants":
                 flags.insert(arguments[index])
@@ -53,7 +56,7 @@ struct Simulate {
         if !flags.contains("--trace") { Trap.watch() }
         Trap.seed = seed ?? 0
         if flags.contains("--shrink"), let seed { return shrink(seed) }
-        if let seed { return one(Scenario.make(seed: seed), name: "--seed \(seed)") }
+        if let seed { return one(Scenario.make(seed: seed, workers: workers), name: named(seed)) }
         if let file { return replay(file) }
         return many()
     }
@@ -67,7 +70,7 @@ struct Simulate {
     }
 
     private func shrink(_ seed: UInt64) -> Int32 {
-        guard var shrink = Shrink(Scenario.make(seed: seed)) else {
+        guard var shrink = Shrink(Scenario.make(seed: seed, workers: workers)) else {
             print("simulate: seed \(seed) finds nothing")
             return 2
         }
@@ -96,7 +99,7 @@ struct Simulate {
         let started = clock()
         for seed in first..<(first + UInt64(seeds)) {
             Trap.seed = seed
-            let world = World(Scenario.make(seed: seed))
+            let world = World(Scenario.make(seed: seed, workers: workers))
             world.run()
             events += world.verdict.events
             least = min(least, world.verdict.events)
@@ -104,7 +107,7 @@ struct Simulate {
             hash = hash &* 31 &+ world.verdict.hash
             guard world.verdict.finding != nil else { continue }
             failures += 1
-            report(world.verdict, "--seed \(seed)")
+            report(world.verdict, named(seed))
             if !flags.contains("--go-on") { return 1 }
         }
         let seconds = Double(clock() - started) / Double(CLOCKS_PER_SEC)
@@ -113,6 +116,10 @@ struct Simulate {
                 + "\(answers) answers, "
                 + "\(Int(Double(events) / max(seconds, 0.001))) events/s, hash \(String(hash, radix: 16))")
         return failures == 0 ? 0 : 1
+    }
+
+    private func named(_ seed: UInt64) -> String {
+        "--seed \(seed)" + (workers.map { " --workers \($0)" } ?? "")
     }
 
     private func report(_ verdict: Verdict, _ name: String) {

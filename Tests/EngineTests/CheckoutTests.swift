@@ -331,6 +331,46 @@ import Testing
         bench.finish()
     }
 
+    /// A and B logged in; S1 and S2 idle, S2 used last.
+    private func two(_ configure: (inout Setup) -> Void = { _ in }) -> Bench {
+        let bench = one(["A", "B"]) {
+            $0.database.poolSize = 2
+            configure(&$0)
+        }
+        bench.say("A", query("a"))
+        bench.say("B", query("b"))
+        bench.login("S2")
+        bench.say("S1", complete("A") + ready)
+        bench.say("S2", complete("B") + ready)
+        return bench
+    }
+
+    @Test func whoComesDuringACheckDoesNotWaitForThatServer() {
+        let bench = two()
+        bench.pass(.seconds(31))
+        #expect(bench.say("A", query("a2")) == ["send S2: Q", "pause A"])
+        #expect(bench.say("B", query("b2")) == ["pause B", "send S1: Q"])
+        // The first answer is for the first in line.
+        #expect(bench.say("S1", emptyQuery + ready) == ["resume A", "relay S1: Q(a2)"])
+        #expect(bench.say("S2", emptyQuery + ready) == ["resume B", "relay S2: Q(b2)"])
+        bench.finish()
+    }
+
+    @Test func aServerThatNeedsNoCheckServesWhoWaitsForOne() {
+        let bench = two { $0.global.serverRoundRobin = true }
+        bench.pass(.seconds(20))
+        bench.say("A", query("a2"))
+        bench.say("B", query("b2"))
+        bench.say("S2", complete("B") + ready)
+        bench.pass(.seconds(29))
+        bench.say("S1", complete("A") + ready)
+        bench.pass(.seconds(2))
+        #expect(bench.say("A", query("a3")) == ["send S2: Q", "pause A"])
+        #expect(bench.say("B", query("b3")) == ["pause B", "resume A", "relay S1: Q(a3)"])
+        #expect(bench.say("S2", emptyQuery + ready) == ["resume B", "relay S2: Q(b3)"])
+        bench.finish()
+    }
+
     @Test func aCheckThatFailsCostsTheServer() {
         let bench = one(["A"])
         bench.pass(.seconds(31))
