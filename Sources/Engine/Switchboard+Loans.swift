@@ -380,6 +380,20 @@ extension Switchboard {
         post(.rivals([line]), to: worker, into: &actions)
     }
 
+    /// A mate has given a server and believes that nobody waits any more: it is told at once of those who
+    /// do, before the next one that becomes free there goes to somebody younger.
+    mutating func tellGiver(
+        _ worker: WorkerID, of pool: PoolID, now: Instant, into actions: inout ActionList
+    ) {
+        let place = Int(worker.index) - 1
+        guard pools[pool].loans.mates.indices.contains(place),
+            let line = untoldRivals(of: pool, place, now: now)
+        else { return }
+        guard line.count > 0 else { return pools[pool].loans.mates[place].told = nil }
+        watchLine(of: pool, now: now)
+        post(.rivals([line]), to: worker, into: &actions)
+    }
+
     mutating func note(
         _ line: Line, of worker: WorkerID, now: Instant, into actions: inout ActionList
     ) {

@@ -96,8 +96,11 @@ extension Switchboard {
         if !mayLend(pool), mode != .suspended {
             return closeServer(server, because: "pause mode", now: now, into: &actions)
         }
-        if crew.isKeeper, passOn(server, now: now, into: &actions) { return }
+        if crew.isKeeper, passOn(server, now: now, into: &actions) {
+            return tellGiver(worker, of: pool, now: now, into: &actions)
+        }
         lendOn(server, now: now, into: &actions)
+        if crew.isKeeper { tellGiver(worker, of: pool, now: now, into: &actions) }
         if servers.contains(server), roster.state(server) == .idle {
             servers[server].restingSince = parcel.restingSince
             watchRest(server, now: parcel.restingSince)
