@@ -127,6 +127,10 @@ class Database:
             f"and usename <> 'postgres' and backend_type = 'client backend' and ({where})"
         )[0][0]
 
+    def runs(self, start):
+        """Whether a query that begins like this has begun: a cancel request that comes before hits nothing."""
+        return self.backends(f"state = 'active' and query like '{start}%'") > 0
+
     def clear(self):
         """Wait until no session of an earlier test is left."""
 

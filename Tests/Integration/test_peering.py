@@ -19,12 +19,12 @@ def fleet(make_pooler, backend):
 
 
 @pytest.mark.parametrize("way", [1, 300, 3])
-def test_a_cancel_finds_its_process(fleet, way):
+def test_a_cancel_finds_its_process(fleet, way, database):
     """A request that reaches another process is passed on, and closed when it has been dealt with."""
     with fleet[300].bare_wire() as wire:
         wire.login("trusty", "app")
         wire.send(query("select pg_sleep(30)"))
-        eventually(lambda: fleet[300].pool()["sv_active"] == 1, "the query runs")
+        eventually(lambda: database.runs("select pg_sleep"), "the query runs")
         with Wire(fleet[way].port) as asker:
             asker.send(cancel_request(wire.key))
             assert asker.is_closed()

@@ -130,7 +130,7 @@ def test_only_admins(pooler):
 # Taking over
 
 
-def test_idle_clients_keep_what_they_set(pooler):
+def test_idle_clients_keep_what_they_set(pooler, database):
     """Settings, names of prepared statements and cancel keys of idle clients in transaction mode survive."""
     one = pooler.wire(application_name="first", TimeZone="Asia/Tokyo")
     two = pooler.wire(application_name="second")
@@ -147,7 +147,7 @@ def test_idle_clients_keep_what_they_set(pooler):
         wire.send(bind(["!"], "named"), execute(), SYNC)
         assert text_of(wire.read_until()) == name + "!"
     one.send(query("select pg_sleep(30)"))
-    eventually(lambda: pooler.pool()["sv_active"] == 1, "the query runs")
+    eventually(lambda: database.runs("select pg_sleep"), "the query runs")
     pooler.cancel(one.key)
     assert errors(one.read_until())[0]["C"] == "57014"
     pooler.settle()

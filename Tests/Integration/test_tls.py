@@ -728,13 +728,13 @@ def direct(make_pooler, encrypted, authority):
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_direct_tls_to_a_server(direct, mode):
+def test_direct_tls_to_a_server(direct, mode, database):
     """No request comes before TLS, and everything works inside, cancel requests too."""
     outer, inner, relay = direct(server_tls_sslmode=mode)
     with outer.wire() as wire:
         assert wire.value("select current_user") == "salty"
         wire.send(query("select pg_sleep(30)"))
-        eventually(lambda: outer.pool()["sv_active"] == 1, "the query runs")
+        eventually(lambda: database.runs("select pg_sleep"), "the query runs")
         outer.cancel(wire.key)
         assert errors(wire.read_until())[0]["C"] == "57014"
         (row,) = [r for r in ask(outer, "show servers") if r["database"] == "app"]
