@@ -1,5 +1,6 @@
 """Logins by LDAP: simple bind, search and bind, TLS, odd names, dead servers."""
 
+import functools
 import itertools
 import os
 import socket
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 from directory import MANAGER, MANAGER_PASSWORD, SUFFIX, Directory, slapd_program
+from logins import gets_in, is_refused_by
 from machine import PORTS
 from waiting import eventually
 from wire import message, startup
@@ -78,18 +80,7 @@ def search(directory, **more):
     return f'ldapserver=127.0.0.1 ldapport={directory.port} ldapbasedn="{SUFFIX}"{extra}'
 
 
-def gets_in(pooler, user="ann", password="ann's password", database="app"):
-    """Logs in and runs a query."""
-    with pooler.connect(database, user=user, password=password) as connection:
-        return connection.execute("select 1").fetchone() == (1,)
-
-
-def is_refused(pooler, user="ann", password="wrong"):
-    """The login fails as it should, and tells nothing."""
-    with pytest.raises(psycopg.OperationalError) as failure:
-        pooler.connect(user=user, password=password)
-    assert str(failure.value).rstrip().endswith("FATAL:  LDAP authentication failed")
-    return True
+is_refused = functools.partial(is_refused_by, "LDAP")
 
 
 def test_simple_bind(make, directory):

@@ -1,13 +1,14 @@
 """Logins by PAM, against its own test library: services in a folder of the test, and modules made for tests."""
 
+import functools
 import glob
 import os
 import threading
 import time
 
-import psycopg
 import pytest
 
+from logins import gets_in, is_refused_by
 from wire import message, startup
 
 LIBRARY = (glob.glob("/usr/lib/*/libpam_wrapper.so") or [None])[0]
@@ -49,18 +50,7 @@ def make(make_pooler, backend):
     return start
 
 
-def gets_in(pooler, user="ann", password="ann's password", database="app"):
-    """Logs in and runs a query."""
-    with pooler.connect(database, user=user, password=password) as connection:
-        return connection.execute("select 1").fetchone() == (1,)
-
-
-def is_refused(pooler, user="ann", password="wrong"):
-    """The login fails as it should, and tells nothing."""
-    with pytest.raises(psycopg.OperationalError) as failure:
-        pooler.connect(user=user, password=password)
-    assert str(failure.value).rstrip().endswith("FATAL:  PAM authentication failed")
-    return True
+is_refused = functools.partial(is_refused_by, "PAM")
 
 
 @pytest.mark.parametrize("hba", [None, "host all all all pam\n"])
