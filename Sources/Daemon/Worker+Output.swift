@@ -92,39 +92,38 @@ extension Worker where Engine: ~Copyable {
     /// Queues what the kernel has not taken: everything gathered but the first `taken` bytes.
     @inline(never)
     private mutating func owe(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, from taken: Int) {
-        let isNew = place.pointee.owed == nil
-        let more = output.bytes - taken
-        let held = place.pointee.owed?.count ?? 0
-        guard held + more <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
-        let block = place.pointee.owed.map { blocks.makeRoom(for: more, in: $0) } ?? blocks.take(more)
+        guard let block = roomToOwe(output.bytes - taken, link, place) else { return }
         var skip = taken
         for index in 0..<output.count {
             let piece = output.pieces[index]
-            let view = ByteView(base: piece.base, count: piece.count).slice(skip)
+            block.append(ByteView(base: piece.base, count: piece.count).slice(skip))
             skip = max(0, skip - piece.count)
-            block.append(view)
         }
-        place.pointee.owed = block
-        guard isNew else { return }
-        place.pointee.flags.insert(.writing)
-        updateInterest(link, place)
-        followUps.append(FollowUp(kind: .congested, link: link.packed))
     }
 
     /// Queues these bytes.
     @inline(never)
     mutating func owe(_ link: LinkID, _ place: UnsafeMutablePointer<Connection>, _ rest: ByteView) {
-        let isNew = place.pointee.owed == nil
-        let held = place.pointee.owed?.count ?? 0
-        guard held + rest.count <= BlockStore.limitBytes else { return fail(link, place, linux_no_buffers) }
-        let block =
-            place.pointee.owed.map { blocks.makeRoom(for: rest.count, in: $0) } ?? blocks.take(rest.count)
-        block.append(rest)
+        roomToOwe(rest.count, link, place)?.append(rest)
+    }
+
+    /// Where so many bytes go, behind what is owed to a link; `nil` when that is too much, and the link has
+    /// failed.
+    private mutating func roomToOwe(
+        _ more: Int, _ link: LinkID, _ place: UnsafeMutablePointer<Connection>
+    ) -> Block? {
+        let old = place.pointee.owed
+        guard (old?.count ?? 0) + more <= BlockStore.limitBytes else {
+            fail(link, place, linux_no_buffers)
+            return nil
+        }
+        let block = old.map { blocks.makeRoom(for: more, in: $0) } ?? blocks.take(more)
         place.pointee.owed = block
-        guard isNew else { return }
+        guard old == nil else { return block }
         place.pointee.flags.insert(.writing)
         updateInterest(link, place)
         followUps.append(FollowUp(kind: .congested, link: link.packed))
+        return block
     }
 
     /// Remembers that a link is broken; the engine hears of it after the list being carried out.
