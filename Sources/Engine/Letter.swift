@@ -9,6 +9,10 @@ public struct WorkerID: Hashable, Sendable, BitwiseCopyable {
     public init(index: UInt8) { self.index = index }
     /// Accepts clients, opens servers, keeps the books of every limit, and has the console.
     public static let keeper = WorkerID(index: 0)
+
+    /// A mate's place in the keeper's books, which have none for the keeper itself.
+    init(place: Int) { index = UInt8(place + 1) }
+    var place: Int { Int(index) - 1 }
 }
 
 /// Which worker a switchboard is, and of how many.

@@ -264,17 +264,16 @@ extension Switchboard {
         _ client: ClientID, _ entry: Entry, _ refusal: Refusal?, _ news: PoolNews, now: Instant,
         into actions: inout ActionList
     ) {
+        let departure = Departure(isConnection: false, isGuest: false, entry: entry)
         guard clients.contains(client), let login = clients[client].login, login.isAskedFor else {
-            guard refusal == nil else { return }
-            let departure = Departure(isConnection: false, isGuest: false, entry: entry)
-            return tellOfDeparture(departure, into: &actions)
+            if refusal == nil { tellOfDeparture(departure, into: &actions) }
+            return
         }
         login.isAskedFor = false
         if let refusal { return refuse(client, refusal, now: now, into: &actions) }
         guard let database = findDatabase(entry.database, now: now, into: &actions),
             let user = findUser(entry.user), let pool = pool(labelled: entry.pool, now: now, into: &actions)
         else {
-            let departure = Departure(isConnection: false, isGuest: false, entry: entry)
             tellOfDeparture(departure, into: &actions)
             return refuse(client, .noDatabase(entry.database), now: now, into: &actions)
         }

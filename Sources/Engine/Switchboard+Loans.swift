@@ -105,14 +105,19 @@ extension Switchboard {
         if !lines.isEmpty { post(.lines(lines), to: .keeper, into: &actions) }
     }
 
+    /// Tells the keeper of the line here.
+    private mutating func report(_ line: Loans.Waiting, of pool: PoolID, into actions: inout ActionList) {
+        pools[pool].loans.reported = line
+        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
+    }
+
     /// What the keeper believes of the line here may be wrong from now on: it is told again.
     mutating func reportAgain(of pool: PoolID, now: Instant, into actions: inout ActionList) {
         pools[pool].loans.reported = Loans.Waiting(count: 1, since: .zero)
         watchLine(of: pool, now: now)
         let line = lineHere(pool)
         guard pools[pool].lists.here == 0, line.count > 0 else { return }
-        pools[pool].loans.reported = line
-        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
+        report(line, of: pool, into: &actions)
     }
 
     /// A server is about to go home: the keeper is told first who waits here, so that it does not send the
@@ -121,8 +126,7 @@ extension Switchboard {
         let line = lineHere(pool)
         guard line.count > 0 || pools[pool].loans.reported.count > 0 else { return }
         watchLine(of: pool, now: now)
-        pools[pool].loans.reported = line
-        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
+        report(line, of: pool, into: &actions)
     }
 
     /// A line of a pool that has no server here cannot wait for the next period.
@@ -131,8 +135,7 @@ extension Switchboard {
         guard line.count > 0 else { return }
         watchLine(of: pool, now: now)
         guard pools[pool].lists.here == 0, pools[pool].loans.reported.count == 0 else { return }
-        pools[pool].loans.reported = line
-        post(.lines([told(line, of: pool)]), to: .keeper, into: &actions)
+        report(line, of: pool, into: &actions)
     }
 
     /// Gives what has rested a while, for a line elsewhere that would otherwise have a server opened.
@@ -302,7 +305,7 @@ extension Switchboard {
             }
         }
         for (place, lines) in rivals.enumerated() where !lines.isEmpty {
-            post(.rivals(lines), to: WorkerID(index: UInt8(place + 1)), into: &actions)
+            post(.rivals(lines), to: WorkerID(place: place), into: &actions)
         }
     }
 
@@ -375,7 +378,7 @@ extension Switchboard {
     mutating func tellRivals(
         of pool: PoolID, to worker: WorkerID, now: Instant, into actions: inout ActionList
     ) {
-        guard let line = untoldRivals(of: pool, Int(worker.index) - 1, now: now) else { return }
+        guard let line = untoldRivals(of: pool, worker.place, now: now) else { return }
         if line.count > 0 { watchLine(of: pool, now: now) }
         post(.rivals([line]), to: worker, into: &actions)
     }
@@ -385,7 +388,7 @@ extension Switchboard {
     mutating func tellGiver(
         _ worker: WorkerID, of pool: PoolID, now: Instant, into actions: inout ActionList
     ) {
-        let place = Int(worker.index) - 1
+        let place = worker.place
         guard pools[pool].loans.mates.indices.contains(place),
             let line = untoldRivals(of: pool, place, now: now)
         else { return }
@@ -402,7 +405,7 @@ extension Switchboard {
         if found == nil, line.count > 0 { found = pool(labelled: line.pool, now: now, into: &actions) }
         guard let pool = found else { return }
         prepareBooks(pool)
-        let place = Int(worker.index) - 1
+        let place = worker.place
         pools[pool].loans.mates[place].line = Loans.Waiting(count: line.count, since: line.since)
         pools[pool].loans.mates[place].behind = line.behind
         watchLine(of: pool, now: now)
@@ -415,7 +418,7 @@ extension Switchboard {
         var oldest: (worker: WorkerID, since: Instant)?
         for (place, mate) in pools[pool].loans.mates.enumerated() where mate.line.count > 0 {
             if let found = oldest, found.since <= mate.line.since { continue }
-            oldest = (WorkerID(index: UInt8(place + 1)), mate.line.since)
+            oldest = (WorkerID(place: place), mate.line.since)
         }
         return oldest
     }
@@ -454,7 +457,7 @@ extension Switchboard {
             } else if mate.line.count == 0, now >= mate.askedAt + Limits.lineReportPeriod {
                 pools[pool].loans.mates[place].isAsked = true
                 pools[pool].loans.mates[place].askedAt = now
-                let worker = WorkerID(index: UInt8(place + 1))
+                let worker = WorkerID(place: place)
                 post(.spare(label(of: pool), count: count), to: worker, into: &actions)
                 isAsking = true
             }
@@ -467,7 +470,7 @@ extension Switchboard {
     ) {
         guard let pool = knownPool(label) else { return }
         prepareBooks(pool)
-        pools[pool].loans.mates[Int(worker.index) - 1].isAsked = false
+        pools[pool].loans.mates[worker.place].isAsked = false
         openServers(for: pool, now: now, into: &actions)
     }
 
@@ -494,7 +497,7 @@ extension Switchboard {
             .makeRoom(
                 database: isDatabase ? databases[database].name : nil,
                 user: isDatabase ? nil : users[user].name),
-            to: WorkerID(index: UInt8(place + 1)), into: &actions)
+            to: WorkerID(place: place), into: &actions)
     }
 
     /// Servers beyond the pool's size that mates have are closed as they become free there.
@@ -506,7 +509,7 @@ extension Switchboard {
             surplus -= share
             guard share > 0 || pools[pool].loans.mates[place].shed > 0 else { continue }
             pools[pool].loans.mates[place].shed = share
-            let worker = WorkerID(index: UInt8(place + 1))
+            let worker = WorkerID(place: place)
             post(.shed(label(of: pool), count: share), to: worker, into: &actions)
         }
     }
@@ -539,7 +542,7 @@ extension Switchboard {
     mutating func returned(to pool: PoolID, from worker: WorkerID) {
         pools[pool].lists.lent -= 1
         lentServers -= 1
-        let place = Int(worker.index) - 1
+        let place = worker.place
         guard pools[pool].loans.mates.indices.contains(place) else { return }
         pools[pool].loans.mates[place].lent -= 1
     }

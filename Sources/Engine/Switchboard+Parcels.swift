@@ -27,7 +27,7 @@ extension Switchboard {
             databases[pools[pool].database].servers -= 1
             users[pools[pool].user].servers -= 1
         } else {
-            let place = Int(worker.index) - 1
+            let place = worker.place
             pools[pool].lists.lent += 1
             lentServers += 1
             pools[pool].loans.mates[place].lent += 1
@@ -75,7 +75,7 @@ extension Switchboard {
         if crew.isKeeper {
             returned(to: pool, from: worker)
             // It may have been what a rival was promised: tell again.
-            let place = Int(worker.index) - 1
+            let place = worker.place
             if pools[pool].loans.mates.indices.contains(place) {
                 pools[pool].loans.mates[place].told = nil
             }
